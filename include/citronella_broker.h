@@ -1,0 +1,2 @@
+/* placeholder */
+typedef int citronella_nothing;

@@ -1,0 +1,1 @@
+#include "citronella_broker.h"

@@ -1,0 +1,18 @@
+//! Citronella keeps strangers away from a Mosquitto broker.
+//!
+//! ```text
+//!   what people write            checked once                  asked a million times
+//!
+//!   citronella.toml ─┐ config     names become indices,
+//!   devices.toml ────┼─▶ drafts ─▶ or ALL mistakes  ─▶ Snapshot ─▶ decide(request) ─▶ Decision
+//!   password file ───┘ with places                    immutable     total, no I/O     with its reason
+//! ```
+//!
+//! Nothing is looked up by name after loading; a decision cannot fail; the plugin (`plugin`, `ffi`) and the
+//! command ask the same functions and print the same reasons.
+
+pub mod diag;
+pub mod ident;
+pub mod policy;
+pub mod secret;
+pub mod topic;
