@@ -11,8 +11,11 @@
 //! Nothing is looked up by name after loading; a decision cannot fail; the plugin (`plugin`, `ffi`) and the
 //! command ask the same functions and print the same reasons.
 
+pub mod certificate;
+pub mod clock;
 pub mod diag;
 pub mod ident;
+pub mod mosquitto_conf;
 pub mod policy;
 pub mod secret;
 pub mod topic;
