@@ -13,4 +13,6 @@
 #[macro_use]
 mod support;
 
+mod artefact;
 mod harness;
+mod layers;
