@@ -1,2 +1,18 @@
-#[test]
-fn a() {}
+//! What only a real broker, a foreign judge or the finished artefacts can show.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    reason = "a test stops by panicking, and tells what the broker said"
+)]
+
+#[macro_use]
+mod support;
+
+mod artefact;
+mod harness;
+mod layers;

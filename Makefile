@@ -1,0 +1,81 @@
+# The one entry point, for people and for CI.  `make help` lists what there is.
+
+CARGO ?= cargo
+PREFIX ?= /usr
+DESTDIR ?=
+bindir ?= $(PREFIX)/bin
+# Where Debian keeps the libraries of this architecture; the broker's own plugins are there too.
+libdir ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
+MULTIARCH = $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || $(CC) -print-multiarch 2>/dev/null)
+
+# The brokers that the tests run against; fewer are quicker: make test BROKERS=2.0.11
+BROKERS ?= 2.0.11 2.0.21 2.1
+ALL_BROKERS := 2.0.11 2.0.21 2.1
+# A test for a broker is named on_2_0_11, on_2_0_21 or on_2_1; those of brokers not asked for are left out.
+empty :=
+space := $(empty) $(empty)
+SKIP = $(foreach broker,$(filter-out $(BROKERS),$(ALL_BROKERS)),--skip on_$(subst .,_,$(broker)))
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PLUGIN := $(TARGET)/release/libcitronella.so
+COMMAND := $(TARGET)/release/citronella
+# Stripped, in bytes: a broker on a small machine has to carry it.
+PLUGIN_LIMIT := 3000000
+
+.DEFAULT_GOAL := build
+.PHONY: help deps brokers build release size test check fmt clippy doc header exports bench demo install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+deps: ## install what building and testing need (Debian; only what is missing)
+	@tests/host/deps
+
+brokers: deps ## fetch Debian's other Mosquitto releases for the tests
+	@tests/brokers/fetch $(BROKERS)
+
+build: deps ## the plugin and the command, for debugging
+	$(CARGO) build --locked
+
+release: deps ## the plugin and the command, as they are installed
+	$(CARGO) build --locked --release
+	@$(MAKE) --no-print-directory size
+
+size: ## how big the release build is, and what it must not carry
+	@tests/host/judge-release $(PLUGIN) $(COMMAND) $(PLUGIN_LIMIT)
+
+test: deps brokers ## every test, on every broker (BROKERS=2.0.11: the quick run)
+	$(CARGO) test --locked $(if $(SKIP),-- $(SKIP))
+
+check: deps fmt clippy doc header exports ## formatting, lints, documentation, the C header, the exported symbols
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --quiet
+
+header:
+	$(CC) -fsyntax-only -Wall -Wextra -Werror -Iinclude -x c include/citronella_broker.h
+
+exports:
+	$(CARGO) build --locked --lib
+	@tests/host/judge-exports $(TARGET)/debug/libcitronella.so
+
+bench: release ## nanoseconds per ACL check, through the callback the broker calls
+	@tests/bench/run $(PLUGIN)
+
+demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broker running)
+	$(CARGO) build --locked
+	@KEEP=$(KEEP) tests/demo/run
+
+install: ## copy the release build to DESTDIR and PREFIX (build it first: make release)
+	install -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/mosquitto'
+	install -m 755 $(COMMAND) '$(DESTDIR)$(bindir)/citronella'
+	install -m 644 $(PLUGIN) '$(DESTDIR)$(libdir)/mosquitto/mosquitto_citronella.so'
+
+clean: ## remove everything that was built or fetched
+	$(CARGO) clean

@@ -1,0 +1,46 @@
+//! Ways into a broker.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::Credential;
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DoorKind {
+    Unix,
+    Tcp,
+    Tls,
+    Websocket,
+    WebsocketTls,
+}
+
+impl DoorKind {
+    pub(crate) const fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::WebsocketTls)
+    }
+
+    pub(crate) const fn is_websocket(self) -> bool {
+        matches!(self, Self::Websocket | Self::WebsocketTls)
+    }
+}
+
+/// A way into a broker: where, what it speaks, and with which certificates.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) kind: DoorKind,
+    /// The socket of a `Unix` door; empty for the others.
+    pub(crate) path: PathBuf,
+    /// Where the others listen.
+    pub(crate) address: SocketAddr,
+    /// The CA that a client trusts (TLS).
+    pub(crate) ca: Option<PathBuf>,
+    /// The certificate that a client shows (TLS).
+    pub(crate) credential: Option<Credential>,
+}
+
+impl Door {
+    /// The same door for a client that shows this certificate.
+    pub(crate) fn showing(&self, credential: &Credential) -> Self {
+        Self { credential: Some(credential.clone()), ..self.clone() }
+    }
+}

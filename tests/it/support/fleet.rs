@@ -1,0 +1,72 @@
+//! The files of a guarded broker, as people would have written them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use super::{Authority, Kind};
+
+/// A directory with `citronella.toml`, `devices.toml`, a password file and an authority.
+pub(crate) struct Fleet {
+    dir: TempDir,
+    authority: Authority,
+}
+
+impl Fleet {
+    /// These settings and this registry.  A password file, if the settings name one, is `passwd` beside them.
+    pub(crate) fn new(settings: &str, devices: &str) -> Self {
+        let dir = TempDir::with_prefix("citronella-fleet-").unwrap();
+        let authority = Authority::new(&dir.path().join("authority"));
+        let fleet = Self { dir, authority };
+        fleet.write("citronella.toml", settings);
+        fleet.write("devices.toml", devices);
+        fleet
+    }
+
+    /// What the plugin's option names.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("citronella.toml")
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Replaces a file as an editor does: written beside it, renamed over it; mode 0640.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let (path, fresh) = (self.path(name), self.path(&format!("{name}.new")));
+        fs::write(&fresh, text).unwrap();
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::rename(fresh, path).unwrap();
+    }
+
+    /// Enters a password into `passwd` with the broker's own `mosquitto_passwd`.
+    #[track_caller]
+    pub(crate) fn password(&self, kind: Kind, name: &str, password: &str) {
+        let path = self.path("passwd");
+        if !path.exists() {
+            self.write("passwd", "");
+        }
+        let output = Command::new(kind.program("mosquitto_passwd"))
+            .arg("-b")
+            .arg(&path)
+            .args([name, password])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "mosquitto_passwd: {output:?}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    }
+}
