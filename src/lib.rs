@@ -13,6 +13,7 @@
 
 pub mod diag;
 pub mod ident;
+pub mod pki;
 pub mod policy;
 pub mod secret;
 pub mod topic;
