@@ -15,6 +15,7 @@
 //! not used (the last are wrong for an intermediate).
 
 mod authority;
+pub mod inspect;
 mod issue;
 mod key;
 mod ledger;
