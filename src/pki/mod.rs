@@ -8,13 +8,14 @@
 //! Authority::open ──▶ list, revoke, find            no passphrase
 //!      │ unlock(passphrase)
 //!      ▼
-//!   Issuer ──▶ issue_device, issue_broker ──▶ Issued
+//!   Issuer ──▶ issue_device, issue_broker ──▶ Issued ──▶ bundle::write
 //! ```
 //!
 //! Knows devices' names, not policy. `x509-cert` builds; its own serials, dates and authority key ids are
 //! not used (the last are wrong for an intermediate).
 
 mod authority;
+pub mod bundle;
 pub mod inspect;
 mod issue;
 mod key;
