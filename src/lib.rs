@@ -16,6 +16,7 @@ pub mod clock;
 pub mod diag;
 pub mod ident;
 pub mod mosquitto_conf;
+pub mod pki;
 pub mod policy;
 pub mod secret;
 pub mod topic;

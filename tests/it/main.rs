@@ -7,6 +7,7 @@
     clippy::string_slice,
     clippy::as_conversions,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a test stops by panicking, and tells what the broker said"
 )]
 
@@ -16,3 +17,7 @@ mod support;
 mod artefact;
 mod harness;
 mod layers;
+mod pki_authority;
+mod pki_judges;
+mod pki_kill;
+mod pki_support;
