@@ -11,7 +11,9 @@
 //! Nothing is looked up by name after loading; a decision cannot fail; the plugin (`plugin`, `ffi`) and the
 //! command ask the same functions and print the same reasons.
 
+pub mod clock;
 pub mod diag;
+pub mod fs;
 pub mod ident;
 pub mod policy;
 pub mod secret;
