@@ -15,6 +15,7 @@ pub mod clock;
 pub mod diag;
 pub mod fs;
 pub mod ident;
+pub mod password;
 pub mod policy;
 pub mod secret;
 pub mod topic;
