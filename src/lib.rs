@@ -12,10 +12,12 @@
 //! command ask the same functions and print the same reasons.
 
 pub mod clock;
+pub mod config;
 pub mod diag;
 pub mod fs;
 pub mod ident;
 pub mod password;
 pub mod policy;
+pub mod registry;
 pub mod secret;
 pub mod topic;
