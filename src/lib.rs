@@ -20,4 +20,5 @@ pub mod password;
 pub mod policy;
 pub mod registry;
 pub mod secret;
+pub mod snapshot;
 pub mod topic;

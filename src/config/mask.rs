@@ -1,11 +1,8 @@
 //! Files with hashes are cited without them.
 
-/// The same text with the content of every string after `password =` or `hash =`, and whatever else looks like a
-/// hash, replaced by asterisks; every byte keeps its place and every line its end.
+/// The same text with what stands after `password =`, `hash =` and the like, and whatever else looks like a hash,
+/// replaced by asterisks; every byte keeps its place and every line its end.
 pub(crate) fn without_secrets(text: &str) -> String {
-    if !text.contains("password") && !text.contains("hash") && !text.contains('$') {
-        return text.to_owned();
-    }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((start, end)) = next_secret(rest) {
@@ -45,7 +42,11 @@ fn next_secret(text: &str) -> Option<(usize, usize)> {
 /// or what stands there unquoted up to the end of the line.
 fn value_of_secret_key(text: &str, equals: usize) -> Option<(usize, usize)> {
     let key = text.get(..equals)?.trim_end_matches([' ', '\t', '"', '\'']);
-    if !key.ends_with("password") && !key.ends_with("hash") {
+    let outside = |ch: char| !(ch.is_ascii_alphanumeric() || matches!(ch, '_' | '-'));
+    let key = key.rsplit(outside).next().unwrap_or_default().to_ascii_lowercase();
+    // Also what is meant to be such a key: a misspelt one is cited, and its value must not be.
+    let secret = ["pas", "word", "pwd", "hash", "secret"].iter().any(|part| key.contains(part));
+    if !secret || key.ends_with("file") {
         return None;
     }
     let value = text.get(equals + 1..)?;
@@ -54,13 +55,9 @@ fn value_of_secret_key(text: &str, equals: usize) -> Option<(usize, usize)> {
     for fence in ["\"\"\"", "'''", "\"", "'"] {
         if let Some(content) = value.strip_prefix(fence) {
             let start = start + fence.len();
-            let length = if fence.len() == 1 {
-                content
-                    .find(['\n', '"', '\''])
-                    .filter(|_| content.starts_with('$'))
-                    .unwrap_or_else(|| last_quote(content, fence))
-            } else {
-                content.find(fence).unwrap_or(content.len())
+            let length = match fence.len() {
+                1 => last_quote(content, fence),
+                _ => content.find(fence).unwrap_or(content.len()),
             };
             return Some((start, start + length));
         }
@@ -117,6 +114,9 @@ mod tests {
             ),
             ("\"password\" = \"a\"", "\"password\" = \"*\""),
             ("password = {\n hash='a' }", "password = {\n hash='*' }"),
+            ("pasword = 'a'", "pasword = '*'"),
+            ("Password.hash = 'a'", "Password.hash = '*'"),
+            ("password_file = 'a'", "password_file = 'a'"),
             ("publish = [\"$6$a\", '$SYS/#']", "publish = [\"****\", '$SYS/#']"),
             ("password = \"\"\nx = 1", "password = \"\"\nx = 1"),
         ] {

@@ -85,11 +85,6 @@ impl Reader {
         !self.garbled.is_empty()
     }
 
-    /// The file.
-    pub(crate) fn source(&self) -> &Arc<Source> {
-        &self.source
-    }
-
     /// What `explain` cites for something at this byte.
     pub(crate) fn place(&self, offset: usize) -> Place {
         Place { file: Arc::clone(&self.file), line: self.source.position(offset).0 }
@@ -98,7 +93,7 @@ impl Reader {
     /// Notes a mistake unless it stands in a garbled line.
     pub(crate) fn push(&mut self, mistake: Diagnostic) {
         let line = mistake.place.as_ref().map(|(source, span)| source.position(span.start).0);
-        if !line.is_some_and(|line| self.garbled.binary_search(&line).is_ok()) {
+        if line.is_none_or(|line| self.garbled.binary_search(&line).is_err()) {
             self.found.push(mistake);
         }
     }

@@ -311,3 +311,6 @@ impl Registry {
         self.devices.into_values()
     }
 }
+
+#[cfg(test)]
+mod tests;

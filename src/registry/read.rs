@@ -26,7 +26,7 @@ use crate::{
     },
     diag::{Place, Report},
     ident::DeviceName,
-    policy::{Attributes, Block, Owner},
+    policy::{Attributes, Block, Owner, fillable},
 };
 
 const KEYS: [&str; 8] = ["role", "roles", "attr", "state", "auth", "certificates", "revoked", "password"];
@@ -130,6 +130,14 @@ impl Fields {
             );
         }
         let texts = match entry.key {
+            "role" if entry.value.get_ref().is_array() => {
+                reader.error_help(
+                    entry.value.span(),
+                    "`role` is the name of one role",
+                    "write `roles = […]` for several",
+                );
+                Vec::new()
+            }
             "role" => reader.string(entry.key, entry.value).into_iter().collect(),
             _ => reader.strings(entry.key, entry.value),
         };
@@ -180,7 +188,7 @@ impl Needs<'_> {
                     format!("`{name}` lacks the attribute `{attribute}`, which the deny rule at {rule} needs"),
                     format!("add `attr = {{ {attribute} = \"…\" }}`"),
                 ),
-                Some(value) if !can_fill(value) => reader.error_help(
+                Some(value) if !fillable(value) => reader.error_help(
                     span.clone(),
                     format!(
                         "the attribute `{attribute}` of `{name}` is `{value}`, which cannot stand in a topic as the \
@@ -209,13 +217,3 @@ impl Needs<'_> {
 fn needs(block: &Block) -> impl Iterator<Item = Need> {
     block::attributes_of_denies(block).map(|(rule, attribute)| Need { attribute, rule: rule.place.clone() })
 }
-
-/// Whether a value can be filled into a level of a template.
-fn can_fill(value: &str) -> bool {
-    !value.is_empty()
-        && !value.starts_with('$')
-        && !value.contains(|ch: char| matches!(ch, '+' | '#' | '/') || ch.is_control())
-}
-
-#[cfg(test)]
-mod tests;

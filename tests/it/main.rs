@@ -1,2 +1,3 @@
-#[test]
-fn a() {}
+//! The library and the command from outside, on real files and with real tools.
+
+mod golden;
