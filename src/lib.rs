@@ -13,10 +13,15 @@
 
 pub mod certificate;
 pub mod clock;
+pub mod config;
 pub mod diag;
+pub mod fs;
 pub mod ident;
 pub mod mosquitto_conf;
+pub mod password;
 pub mod pki;
 pub mod policy;
+pub mod registry;
 pub mod secret;
+pub mod snapshot;
 pub mod topic;

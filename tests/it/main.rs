@@ -15,6 +15,7 @@
 mod support;
 
 mod artefact;
+mod golden;
 mod harness;
 mod layers;
 mod pki_authority;
