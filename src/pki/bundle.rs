@@ -20,6 +20,7 @@ use std::{
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::{
     issue::{Issued, hex},
@@ -141,9 +142,8 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
         (format!("{folder}.key"), key.expose(), PRIVATE),
         (CONNECT.to_owned(), connect_text(bundle, &folder).as_bytes(), PUBLIC),
     ]
-    .map(|(name, bytes, mode)| (draft.path.join(name), bytes.to_vec(), mode));
+    .map(|(name, bytes, mode)| (draft.path.join(name), Zeroizing::new(bytes.to_vec()), mode));
     for (path, bytes, mode) in files {
-        let bytes = zeroize::Zeroizing::new(bytes);
         store::replace(&path, &bytes, mode)?;
         give(&path, bundle.owner)?;
     }

@@ -25,30 +25,12 @@ use thiserror::Error;
 
 use super::{
     profile::{Kind, Period},
+    reason::Reason,
     store::{self, FileError, Lock},
     when,
 };
 
 const VERSION: u32 = 1;
-
-/// Why a certificate was revoked (RFC 5280 §5.3.1); `unspecified` is written as no reason in a CRL.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reason {
-    /// Nobody said why.
-    #[default]
-    Unspecified,
-    /// The key may be in other hands.
-    KeyCompromise,
-    /// The owner's role changed.
-    AffiliationChanged,
-    /// Another certificate took its place.
-    Superseded,
-    /// Not in use any more.
-    CessationOfOperation,
-    /// Rights were taken away.
-    PrivilegeWithdrawn,
-}
 
 /// One line.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -92,8 +74,8 @@ pub(crate) enum Event {
     },
 }
 
-/// What the ledger knows of one serial.
-#[derive(Clone, Debug, PartialEq)]
+/// What the ledger knows of one serial. In JSON its dates and fingerprint stand beside its name.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Entry {
     /// Lower-case hexadecimal, 32 digits for those we made.
     pub serial: String,
@@ -102,20 +84,33 @@ pub struct Entry {
     /// The common name.
     pub name: String,
     /// `None` when the command that reserved the serial was killed before the certificate left it.
+    #[serde(flatten)]
     pub certificate: Option<Recorded>,
     /// When and why it was revoked.
-    pub revoked: Option<(Timestamp, Reason)>,
+    pub revoked: Option<Revoked>,
 }
 
 /// What is known once a certificate exists.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Recorded {
     /// Of the DER, lower-case hexadecimal.
     pub sha256: String,
     /// When it was made.
+    #[serde(with = "when")]
     pub issued_at: Timestamp,
     /// From when to when it is valid.
+    #[serde(flatten)]
     pub period: Period,
+}
+
+/// A revocation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Revoked {
+    /// When it was recorded.
+    #[serde(with = "when")]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// How a certificate stands at some moment. What comes first in this list wins.
@@ -300,7 +295,7 @@ impl Ledger {
             }
             Event::Revoked { at, serial, reason } => {
                 let entry = self.entry_mut(&serial).ok_or("its serial was never reserved")?;
-                entry.revoked.get_or_insert((at, reason));
+                entry.revoked.get_or_insert(Revoked { at, reason });
             }
         }
         Ok(())

@@ -16,21 +16,25 @@
 
 mod authority;
 pub mod bundle;
+mod create;
 pub mod inspect;
 mod issue;
 mod key;
 mod ledger;
 mod names;
 mod profile;
+mod reason;
 mod store;
 mod subject;
 pub(crate) mod when;
 
-pub use authority::{Authority, AuthorityError, NewAuthority, Revocation};
+pub use authority::{Authority, AuthorityError, Revocation};
+pub use create::NewAuthority;
 pub use issue::{BrokerRequest, DeviceRequest, IssueError, Issued, Issuer};
 pub use key::{KeyError, KeyKind, PBKDF2_ITERATIONS, PrivateKey};
-pub use ledger::{Entry, LedgerError, Reason, Recorded, State};
+pub use ledger::{Entry, LedgerError, Recorded, Revoked, State};
 pub use names::{BrokerName, BrokerNameError, DnsName, Wildcards, suggested};
 pub use profile::{BROKER_DAYS, DEVICE_DAYS, Kind, LONG_DAYS, Period, ROOT_DAYS};
+pub use reason::{Reason, UnknownReason};
 pub use store::{DEFAULT_DIRECTORY, FileError};
 pub use subject::{Subject, SubjectError, device_uri, fleet_domain};

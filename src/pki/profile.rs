@@ -41,7 +41,7 @@ use x509_cert::{
     name::Name,
 };
 
-use super::names::BrokerName;
+use super::{names::BrokerName, when};
 
 /// Ten years: the root stands in devices' firmware, and replacing it means touching each.
 pub const ROOT_DAYS: u32 = 3650;
@@ -196,11 +196,13 @@ fn key_id(key: &SubjectPublicKeyInfoRef<'_>) -> Vec<u8> {
 }
 
 /// From when to when, in whole seconds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Period {
     /// First second.
+    #[serde(with = "when")]
     pub not_before: Timestamp,
     /// Last second.
+    #[serde(with = "when")]
     pub not_after: Timestamp,
 }
 

@@ -120,9 +120,20 @@ fn the_ledger_knows_what_was_issued_and_revoked() {
     assert!(matches!(authority.revoke("00ff", Reason::Superseded, now), Err(AuthorityError::Unknown(_))));
     let own = authority.list()[0].serial.clone();
     assert!(matches!(authority.revoke(&own, Reason::Superseded, now), Err(AuthorityError::OwnCertificate)));
+    assert_eq!(authority.valid(Kind::Device, "thunder10", now).count(), 0);
+    assert_eq!(authority.valid(Kind::Broker, "iotgateway1", now).count(), 1);
     let read = Authority::open(&house.pki()).unwrap();
     assert_eq!(read.list(), authority.list());
-    assert_eq!(read.find(&serial).unwrap().revoked.unwrap().1, Reason::KeyCompromise);
+    let json = serde_json::to_value(read.find(&serial).unwrap()).unwrap();
+    for (key, value) in [
+        ("sha256", one.sha256()),
+        ("name", "thunder10".to_owned()),
+        ("not_after", one.period.not_after.to_string()),
+    ] {
+        assert_eq!(json[key], value, "{json}");
+    }
+    assert_eq!(json["revoked"]["reason"], "keyCompromise");
+    assert_eq!(read.find(&serial).unwrap().revoked.unwrap().reason, Reason::KeyCompromise);
     assert_eq!(read.certificate_of(&one.entry).unwrap(), one.chain_pem());
 }
 

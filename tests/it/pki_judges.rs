@@ -2,7 +2,9 @@
 
 use std::{io::Read as _, io::Write as _, sync::Arc};
 
-use citronella::pki::{BrokerName, BrokerRequest, DeviceRequest, IssueError, KeyKind, Subject, inspect};
+use citronella::pki::{
+    Authority, BrokerName, BrokerRequest, DeviceRequest, IssueError, KeyKind, NewAuthority, Subject, inspect,
+};
 use jiff::Timestamp;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
@@ -10,13 +12,13 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::pki_support::{House, PASSPHRASE, accepts, device, refuses, run, secret, verify};
+use crate::pki_support::{House, ITERATIONS, PASSPHRASE, accepts, device, refuses, run, secret, verify};
 
 const NAMES: [&str; 4] = ["iotgateway1", "iotgateway1.local", "192.168.1.7", "fd00::7"];
 
 #[test]
 fn openssl_accepts_every_kind_and_key_strictly() {
-    for ca in [KeyKind::P256, KeyKind::Rsa2048] {
+    for ca in [KeyKind::P256, KeyKind::Rsa2048, KeyKind::Rsa3072] {
         let mut house = House::new(ca);
         accepts(verify(&house.ca(), &house.ca(), &["-check_ss_sig"]));
         for key in [KeyKind::P256, KeyKind::Rsa2048] {
@@ -33,6 +35,22 @@ fn openssl_accepts_every_kind_and_key_strictly() {
             accepts(verify(&house.ca(), &path, &["-purpose", "sslclient"]));
         }
     }
+}
+
+#[test]
+fn dates_beyond_2049_are_written_as_the_standard_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = NewAuthority { days: 20_000, iterations: ITERATIONS, ..NewAuthority::new("Casa Rossi") };
+    let pki = folder.path().join("pki");
+    Authority::init(&pki, &new, &secret(PASSPHRASE), Timestamp::now()).unwrap();
+    let root = pki.join("ca.crt");
+    accepts(verify(&root, &root, &["-check_ss_sig"]));
+    let parsed = accepts(run("openssl", &["asn1parse", "-in", root.to_str().unwrap()]));
+    assert_eq!(
+        (parsed.matches("UTCTIME").count(), parsed.matches("GENERALIZEDTIME").count()),
+        (1, 1),
+        "{parsed}"
+    );
 }
 
 #[test]

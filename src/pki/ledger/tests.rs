@@ -116,5 +116,8 @@ fn the_first_revocation_stands() {
     {
         ledger.append(Event::Revoked { at: at(when), serial: "4a".to_owned(), reason }, &lock).unwrap();
     }
-    assert_eq!(ledger.entries()[0].revoked, Some((at("2026-01-02T00:00:00Z"), Reason::KeyCompromise)));
+    assert_eq!(
+        ledger.entries()[0].revoked,
+        Some(Revoked { at: at("2026-01-02T00:00:00Z"), reason: Reason::KeyCompromise })
+    );
 }
