@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module of the library and the modules it may use beside itself.
+/// Each module of the library and the modules it may use beside itself, lowest first.
 const LAYERS: &[(&str, &[&str])] = &[
     ("diag", &[]),
     ("secret", &[]),
@@ -14,20 +14,61 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fs", &["diag"]),
     ("ident", &["diag"]),
     ("topic", &["diag"]),
-    ("password", &["secret", "diag"]),
-    ("policy", &["ident", "topic", "diag"]),
-    ("registry", &["ident", "topic", "policy", "password", "diag", "fs", "secret"]),
-    ("config", &["ident", "topic", "policy", "password", "registry", "diag", "fs"]),
+    ("certificate", &["clock", "diag", "ident"]),
+    ("mosquitto_conf", &["diag", "fs"]),
+    ("password", &["diag", "ident", "secret"]),
+    ("policy", &["diag", "ident", "topic"]),
+    ("config", &["diag", "fs", "ident", "policy", "topic"]),
+    ("registry", &["clock", "config", "diag", "fs", "ident", "password", "policy", "secret", "topic"]),
     (
         "snapshot",
-        &["clock", "config", "diag", "fs", "ident", "password", "policy", "registry", "secret", "topic"],
+        &[
+            "certificate",
+            "clock",
+            "config",
+            "diag",
+            "fs",
+            "ident",
+            "password",
+            "policy",
+            "registry",
+            "secret",
+            "topic",
+        ],
     ),
-    ("login", &["clock", "diag", "ident", "password", "policy", "registry", "secret", "snapshot", "topic"]),
+    (
+        "login",
+        &[
+            "certificate",
+            "clock",
+            "config",
+            "diag",
+            "ident",
+            "password",
+            "policy",
+            "registry",
+            "secret",
+            "snapshot",
+            "topic",
+        ],
+    ),
     (
         "plugin",
         &[
-            "clock", "config", "diag", "fs", "ident", "login", "password", "policy", "registry", "secret",
-            "snapshot", "topic",
+            "certificate",
+            "clock",
+            "config",
+            "diag",
+            "fs",
+            "ident",
+            "login",
+            "mosquitto_conf",
+            "password",
+            "policy",
+            "registry",
+            "secret",
+            "snapshot",
+            "topic",
         ],
     ),
     ("ffi", &["plugin", "policy", "secret"]),
@@ -36,7 +77,18 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Modules that decide: the compiler itself keeps unsafe code out of them.
 const PURE: &[&str] = &[
-    "diag", "secret", "clock", "ident", "topic", "password", "registry", "policy", "config", "snapshot",
+    "diag",
+    "secret",
+    "clock",
+    "ident",
+    "topic",
+    "certificate",
+    "mosquitto_conf",
+    "password",
+    "registry",
+    "policy",
+    "config",
+    "snapshot",
     "login",
 ];
 
@@ -60,6 +112,16 @@ fn modules_use_only_what_stands_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_layer_stands_on_one_above_it() {
+    for (at, (module, used)) in LAYERS.iter().enumerate() {
+        for name in *used {
+            let below = LAYERS[..at].iter().any(|(lower, _)| lower == name);
+            assert!(below, "`{module}` uses `{name}`, which is not below it");
+        }
+    }
 }
 
 #[test]
