@@ -1,6 +1,8 @@
 //! What a client certificate says, read from DER that nobody has vouched for.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use x509_parser::{
@@ -10,61 +12,47 @@ use x509_parser::{
 
 use crate::{
     clock::UnixSeconds,
+    config::IdentitySource,
+    diag::Visible,
     ident::{self, NameError},
+    registry::Fingerprint,
 };
 
-/// Where in a certificate a device's name stands (`[identity] certificate`).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum IdentitySource {
-    /// The subject's common name (RFC 5280 section 4.1.2.6).
+/// What a source is called in a sentence.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// The subject's common name.
     CommonName,
-    /// A dNSName of the subject alternative name (RFC 5280 section 4.2.1.6).
-    SanDns,
-    /// A uniformResourceIdentifier that starts with the prefix; the name is what follows it.
-    SanUri {
-        /// At least one character.
-        prefix: Box<str>,
-    },
+    /// A DNS name among the subject's alternative names.
+    DnsName,
+    /// A URI among them.
+    Uri,
 }
 
-impl std::fmt::Display for IdentitySource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::CommonName => "common name",
-            Self::SanDns => "DNS name",
-            Self::SanUri { .. } => "URI",
+            Self::DnsName => "DNS name",
+            Self::Uri => "URI",
         })
     }
 }
 
-/// SHA-256 of a certificate's DER.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl Fingerprint {
-    /// Of this DER.
-    #[must_use]
-    pub fn of(der: &[u8]) -> Self {
-        Self(Sha256::digest(der).into())
-    }
-
-    /// From 64 hexadecimal digits; colons between pairs, as OpenSSL prints them, are skipped.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let mut digits = text.chars().filter(|ch| *ch != ':').map(|ch| ch.to_digit(16));
-        let mut bytes = [0_u8; 32];
-        for byte in &mut bytes {
-            let (high, low) = (digits.next()??, digits.next()??);
-            *byte = u8::try_from(high * 16 + low).ok()?;
+impl From<&IdentitySource> for Found {
+    fn from(source: &IdentitySource) -> Self {
+        match source {
+            IdentitySource::CommonName => Self::CommonName,
+            IdentitySource::SanDns => Self::DnsName,
+            IdentitySource::SanUri { .. } => Self::Uri,
         }
-        digits.next().is_none().then_some(Self(bytes))
     }
 }
 
-impl std::fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+/// The fingerprint of a certificate in DER.
+#[must_use]
+pub fn fingerprint(der: &[u8]) -> Fingerprint {
+    Fingerprint(Sha256::digest(der).into())
 }
 
 /// A certificate as far as admission cares.
@@ -94,15 +82,15 @@ pub enum CertificateError {
     NoName,
     /// Which of them would be meant?
     #[error("the certificate has several values for its {0}")]
-    Several(IdentitySource),
+    Several(Found),
     /// BMPString, TeletexString and the like, or bytes that are not UTF-8.
     #[error("the certificate's {0} is not in UTF-8 or ASCII")]
-    Encoding(IdentitySource),
+    Encoding(Found),
     /// A text that no device can be called.
-    #[error("the certificate's {found} `{text}` is no device name: {reason}")]
+    #[error("the certificate's {found} `{text}` is no device name: {reason}", text = Visible(.text))]
     Name {
         /// Where it stands.
-        found: IdentitySource,
+        found: Found,
         /// As it stands there.
         text: String,
         /// What is wrong with it.
@@ -128,17 +116,17 @@ impl Certificate {
             let mut values = values(&parsed, source)?.into_iter();
             let Some(first) = values.next() else { continue };
             if values.next().is_some() {
-                return Err(CertificateError::Several(source.clone()));
+                return Err(CertificateError::Several(source.into()));
             }
-            let text = first.ok_or_else(|| CertificateError::Encoding(source.clone()))?;
+            let text = first.ok_or_else(|| CertificateError::Encoding(source.into()))?;
             ident::check_name(text).map_err(|reason| CertificateError::Name {
-                found: source.clone(),
+                found: source.into(),
                 text: text.to_owned(),
                 reason,
             })?;
             return Ok(Self {
                 name: text.to_owned(),
-                fingerprint: Fingerprint::of(der),
+                fingerprint: fingerprint(der),
                 not_before: UnixSeconds(parsed.validity().not_before.timestamp()),
                 not_after: UnixSeconds(parsed.validity().not_after.timestamp()),
             });

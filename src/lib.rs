@@ -17,11 +17,16 @@ pub mod config;
 pub mod diag;
 pub mod fs;
 pub mod ident;
+pub mod login;
 pub mod mosquitto_conf;
 pub mod password;
 pub mod pki;
+pub mod plugin;
 pub mod policy;
 pub mod registry;
 pub mod secret;
 pub mod snapshot;
 pub mod topic;
+
+#[allow(unsafe_code, reason = "the broker is C; src/ffi is where its pointers become values")]
+mod ffi;
