@@ -1,7 +1,10 @@
 //! Points in time as the files and certificates write them, and the one way to learn the present one.
 #![forbid(unsafe_code)]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds; negative before.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,10 +44,37 @@ impl UnixSeconds {
                 - DAYS_TO_1970;
         Self(days * SECONDS_PER_DAY + second_of_day)
     }
+
+    /// The day it falls on in UTC, and the second of that day.
+    #[must_use]
+    pub fn to_civil(self) -> (CivilDay, i64) {
+        let days = self.0.div_euclid(SECONDS_PER_DAY) + DAYS_TO_1970;
+        let era = days.div_euclid(DAYS_PER_ERA);
+        let day_of_era = days.rem_euclid(DAYS_PER_ERA);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / (DAYS_PER_ERA - 1)) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month + 2) / 5 + 1;
+        let year = 400 * era + year_of_era;
+        let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+        (CivilDay { year, month, day }, self.0.rem_euclid(SECONDS_PER_DAY))
+    }
+}
+
+impl fmt::Display for UnixSeconds {
+    /// As TOML and RFC 3339 write it: `2028-11-21T00:00:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (CivilDay { year, month, day }, second) = self.to_civil();
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
 }
 
 /// From 0000-03-01 to 1970-01-01.
 const DAYS_TO_1970: i64 = 719_468;
+/// In the 400 years after which the calendar repeats.
+const DAYS_PER_ERA: i64 = 146_097;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 #[cfg(test)]
@@ -67,6 +97,10 @@ mod tests {
                 UnixSeconds::from_civil(CivilDay { year, month, day }, 0),
                 UnixSeconds(seconds),
                 "{year}-{month}-{day}"
+            );
+            assert_eq!(
+                UnixSeconds(seconds + 3_661).to_string(),
+                format!("{year:04}-{month:02}-{day:02}T01:01:01Z")
             );
         }
     }

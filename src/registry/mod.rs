@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod credentials;
+pub mod edit;
 pub mod read;
 
 use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};

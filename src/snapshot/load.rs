@@ -46,7 +46,20 @@ impl Snapshot {
     /// and there is no snapshot, but everything that is wrong is in the report.
     #[must_use]
     pub fn load(config_path: &Path, permissions: Permissions) -> Loaded {
-        let mut files = Files { permissions, read: Vec::new(), digest: Sha256::new(), report: Report::new() };
+        Self::load_from(config_path, Files::new(permissions))
+    }
+
+    /// As [`Self::load`] without judging permissions, with `registry` in the place of the registry file's content:
+    /// what would be loaded if that were written.
+    #[must_use]
+    pub fn load_with_registry(config_path: &Path, registry: &str) -> Loaded {
+        Self::load_from(
+            config_path,
+            Files { registry: Some(registry.to_owned()), ..Files::new(Permissions::Ignore) },
+        )
+    }
+
+    fn load_from(config_path: &Path, mut files: Files) -> Loaded {
         let snapshot = load(config_path, &mut files);
         let report = files.report;
         Loaded { snapshot: snapshot.filter(|_| !report.has_errors()), report }
@@ -58,7 +71,7 @@ fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
     let config = config::parse(config_path, &text, &mut files.report);
 
     let registry_file = config.settings.registry_file.clone();
-    let mut registry = match files.read(&registry_file, Holds::Hashes) {
+    let mut registry = match files.registry(&registry_file) {
         Some(text) => registry::read::parse(&registry_file, &text, &config, &mut files.report),
         None => Registry::default(),
     };
@@ -81,12 +94,35 @@ fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
 /// The files read so far.
 struct Files {
     permissions: Permissions,
+    /// Taken for the content of the registry file.
+    registry: Option<String>,
     read: Vec<PathBuf>,
     digest: Sha256,
     report: Report,
 }
 
 impl Files {
+    fn new(permissions: Permissions) -> Self {
+        Self { permissions, registry: None, read: Vec::new(), digest: Sha256::new(), report: Report::new() }
+    }
+
+    fn registry(&mut self, path: &Path) -> Option<String> {
+        match self.registry.take() {
+            Some(text) => {
+                self.read.push(path.to_owned());
+                self.add(&text);
+                Some(text)
+            }
+            None => self.read(path, Holds::Hashes),
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        // The length keeps two files from being taken for one.
+        self.digest.update(text.len().to_be_bytes());
+        self.digest.update(text);
+    }
+
     fn read(&mut self, path: &Path, holds: Holds) -> Option<String> {
         let read = fs::read(path, fs::MAX_FILE_BYTES);
         self.read.push(path.to_owned());
@@ -95,9 +131,7 @@ impl Files {
                 if self.permissions == Permissions::Judge {
                     self.report.extend(fs::judge(path, &text.metadata, holds));
                 }
-                // The length keeps two files from being taken for one.
-                self.digest.update(text.text.len().to_be_bytes());
-                self.digest.update(&text.text);
+                self.add(&text.text);
                 Some(text.text)
             }
             Err(error) => {

@@ -224,6 +224,22 @@ fn a_file_that_strangers_can_write_is_not_used() {
 }
 
 #[test]
+fn a_change_is_tried_before_it_is_written() {
+    let folder = Folder::new(SETTINGS, DEVICES);
+    let settings = folder.0.path().join("citronella.toml");
+    let registry = folder.0.path().join("devices.toml");
+    let mut editor = crate::registry::edit::Editor::open(&registry).unwrap();
+    editor.set_state("lost", State::Active).unwrap();
+    editor.save(|text| Snapshot::load_with_registry(&settings, text).report).unwrap();
+    assert_eq!(folder.snapshot().device("lost").unwrap().state(), State::Active);
+
+    let mut editor = crate::registry::edit::Editor::open(&registry).unwrap();
+    editor.set_roles("lost", &["nothing".to_owned()]).unwrap();
+    assert!(editor.save(|text| Snapshot::load_with_registry(&settings, text).report).is_err());
+    assert_eq!(folder.snapshot().device("lost").unwrap().roles().len(), 1);
+}
+
+#[test]
 fn the_revision_changes_with_any_file_and_only_then() {
     let folder = Folder::new("version = 1\n", "version = 1\n");
     let first = folder.snapshot().revision().to_owned();

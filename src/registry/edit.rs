@@ -1,0 +1,373 @@
+//! Changes to `devices.toml` that leave everything else in it as somebody wrote it: comments, order, blanks.
+//!
+//! ```text
+//! open: lock, read ─▶ change, change, … ─▶ save: check the whole, replace in one step
+//! ```
+
+mod toml_text;
+
+use std::path::Path;
+
+use thiserror::Error;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+
+use super::{Auth, Fingerprint, State};
+use crate::{
+    clock::UnixSeconds,
+    diag::Report,
+    fs::{self, Locked, ReadError, ReplaceError},
+    ident::DeviceName,
+    password::PasswordHash,
+};
+use toml_text::{LineEnds, push, remove_at, remove_key, set, space};
+
+/// A registry file that is being changed. Nobody else of ours changes it until this value is dropped; nothing
+/// is written before [`Editor::save`].
+pub struct Editor {
+    locked: Locked,
+    document: DocumentMut,
+    lines: LineEnds,
+    /// Tables of new devices, to stand at the end of the file.
+    added: String,
+}
+
+/// A device that is not there yet.
+#[derive(Clone, Debug, Default)]
+pub struct NewDevice {
+    /// Names of roles.
+    pub roles: Vec<String>,
+    /// Names and values.
+    pub attributes: Vec<(String, String)>,
+    /// Written only if it is not the default.
+    pub auth: Auth,
+}
+
+/// A certificate that was issued.
+#[derive(Clone, Debug)]
+pub struct NewCertificate {
+    /// Of its DER.
+    pub sha256: Fingerprint,
+    /// In hexadecimal digits.
+    pub serial: String,
+    /// The last second in which it is valid.
+    pub not_after: UnixSeconds,
+}
+
+/// Why a registry file was not changed.
+#[derive(Debug, Error)]
+pub enum EditError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It cannot be locked or written.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
+    /// It is no TOML; `check` says where.
+    #[error("the registry has mistakes of syntax; `citronella check` shows them")]
+    Syntax,
+    /// Writing it back would change lines that nobody asked to change.
+    #[error("the registry mixes line ends; write all of them as `\\n`")]
+    LineEnds,
+    /// There is no such device.
+    #[error("no device is called `{0}`")]
+    Unknown(Box<str>),
+    /// There is such a device.
+    #[error("a device called `{0}` is there already")]
+    Exists(Box<str>),
+    /// The entry is not written as a table, or a part of it is not what it must be.
+    #[error("`{0}` in the registry is not written as it must be; `citronella check` says how")]
+    Shape(Box<str>),
+    /// The result would not load.
+    #[error("with this change the registry could not be loaded")]
+    Refused(Report),
+}
+
+impl Editor {
+    /// Locks and reads the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, not readable, or no TOML.
+    pub fn open(path: &Path) -> Result<Self, EditError> {
+        let locked = Locked::new(path)?;
+        let text = fs::read(locked.path(), fs::MAX_FILE_BYTES)?.text;
+        let document: DocumentMut = text.parse().map_err(|_| EditError::Syntax)?;
+        let lines = LineEnds::of(&text);
+        // A last line without an end gets one.
+        let same = lines.restore(&document.to_string());
+        if same.trim_end_matches(['\r', '\n']) != text.trim_end_matches(['\r', '\n']) {
+            return Err(EditError::LineEnds);
+        }
+        Ok(Self { locked, document, lines, added: String::new() })
+    }
+
+    /// The text as it would be written.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.document.to_string();
+        if !self.added.is_empty() && !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(&self.added);
+        self.lines.restore(&text)
+    }
+
+    /// Writes the changes if `check` finds no error in the whole text, and returns what it found.
+    ///
+    /// # Errors
+    ///
+    /// The check found an error, or the file cannot be replaced; either way it is as it was.
+    pub fn save(self, check: impl FnOnce(&str) -> Report) -> Result<Report, EditError> {
+        let text = self.text();
+        let report = check(&text);
+        if report.has_errors() {
+            return Err(EditError::Refused(report));
+        }
+        self.locked.replace(text.as_bytes())?;
+        Ok(report)
+    }
+
+    /// Adds a device at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// A device of this name is there, small and capital letters being alike.
+    pub fn add(&mut self, name: &DeviceName, device: &NewDevice) -> Result<(), EditError> {
+        let taken = |known: &str| known.eq_ignore_ascii_case(name.as_str());
+        if let Some((known, _)) = self.document.iter().find(|(known, _)| taken(known)) {
+            return Err(EditError::Exists(known.into()));
+        }
+        let mut table = Table::new();
+        set_roles_of(&mut table, &device.roles);
+        if !device.attributes.is_empty() {
+            let attributes: InlineTable = device.attributes.iter().cloned().collect();
+            table.insert("attr", attributes.into());
+        }
+        if device.auth != Auth::default() {
+            table.insert("auth", device.auth.to_string().into());
+        }
+        // Rendered by itself, because at its end the document may hold comments that belong to nobody.
+        let mut rendered = DocumentMut::new();
+        rendered.insert(name.as_str(), Item::Table(table));
+        self.settle()?;
+        self.added = format!("\n{rendered}");
+        self.settle()
+    }
+
+    /// Makes the added text part of the document.
+    fn settle(&mut self) -> Result<(), EditError> {
+        if !self.added.is_empty() {
+            let text = self.text();
+            self.added.clear();
+            self.document = text.replace("\r\n", "\n").parse().map_err(|_| EditError::Syntax)?;
+        }
+        Ok(())
+    }
+
+    /// Sets whether the device may connect.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or it is not written as a table.
+    pub fn set_state(&mut self, name: &str, state: State) -> Result<(), EditError> {
+        set(self.device(name)?, "state", state.to_string().into());
+        Ok(())
+    }
+
+    /// Sets what the device must show.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or it is not written as a table.
+    pub fn set_auth(&mut self, name: &str, auth: Auth) -> Result<(), EditError> {
+        set(self.device(name)?, "auth", auth.to_string().into());
+        Ok(())
+    }
+
+    /// Replaces the device's roles; none takes them away.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or it is not written as a table.
+    pub fn set_roles(&mut self, name: &str, roles: &[String]) -> Result<(), EditError> {
+        set_roles_of(self.device(name)?, roles);
+        Ok(())
+    }
+
+    /// Sets an attribute of the device, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or its attributes are no table.
+    pub fn set_attribute(&mut self, name: &str, key: &str, value: Option<&str>) -> Result<(), EditError> {
+        let device = self.device(name)?;
+        if !device.contains_key("attr") {
+            if value.is_none() {
+                return Ok(());
+            }
+            device.insert("attr", InlineTable::new().into());
+        }
+        let item = device.get_mut("attr");
+        let attributes =
+            item.and_then(Item::as_table_like_mut).ok_or_else(|| EditError::Shape("attr".into()))?;
+        match value {
+            Some(value) => set(attributes, key, value.into()),
+            None => remove_key(attributes, key),
+        }
+        if let Some(attributes) = device.get_mut("attr").and_then(Item::as_inline_table_mut) {
+            space(attributes);
+        }
+        Ok(())
+    }
+
+    /// Lists a certificate for the device, which may then show it. Where all certificates are accepted, or this
+    /// one is listed, there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or its certificates are no array.
+    pub fn add_certificate(&mut self, name: &str, certificate: &NewCertificate) -> Result<(), EditError> {
+        let device = self.device(name)?;
+        let mut entry = InlineTable::new();
+        entry.insert("sha256", certificate.sha256.to_string().into());
+        entry.insert("serial", certificate.serial.as_str().into());
+        let not_after: toml_edit::Datetime =
+            certificate.not_after.to_string().parse().map_err(|_| EditError::Shape("not_after".into()))?;
+        entry.insert("not_after", not_after.into());
+        match device.get_mut("certificates") {
+            None => {
+                device.insert("certificates", Array::from_iter([entry]).into());
+            }
+            Some(Item::Value(Value::String(any))) if any.value() == "any" => {}
+            Some(Item::Value(Value::Array(listed))) => {
+                let known = |item: &Value| {
+                    item.as_inline_table().is_some_and(|item| is_fingerprint(item, certificate.sha256))
+                };
+                if !listed.iter().any(known) {
+                    push(listed, entry.into());
+                }
+            }
+            Some(Item::ArrayOfTables(listed)) => {
+                if !listed.iter().any(|item| is_fingerprint(item, certificate.sha256)) {
+                    listed.push(entry.into_table());
+                }
+            }
+            Some(_) => return Err(EditError::Shape("certificates".into())),
+        }
+        Ok(())
+    }
+
+    /// Refuses a certificate for ever: it goes from `certificates`, if it is there, to `revoked`.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or `certificates` or `revoked` is no array.
+    pub fn revoke(&mut self, name: &str, fingerprint: Fingerprint) -> Result<(), EditError> {
+        let device = self.device(name)?;
+        match device.get_mut("certificates") {
+            Some(Item::Value(Value::Array(listed))) => {
+                let found = listed.iter().position(|item| {
+                    item.as_inline_table().is_some_and(|item| is_fingerprint(item, fingerprint))
+                });
+                if let Some(index) = found {
+                    remove_at(listed, index);
+                }
+            }
+            Some(Item::ArrayOfTables(listed)) => unlist(listed, fingerprint),
+            Some(Item::Value(Value::String(_)) | Item::None) | None => {}
+            Some(_) => return Err(EditError::Shape("certificates".into())),
+        }
+        if matches!(device.get("certificates"), Some(Item::ArrayOfTables(listed)) if listed.is_empty()) {
+            // Without the key the device could fall back to a default that accepts all.
+            device.insert("certificates", Array::new().into());
+        }
+        match device.get_mut("revoked") {
+            None => {
+                device.insert("revoked", Array::from_iter([fingerprint.to_string()]).into());
+            }
+            Some(Item::Value(Value::Array(revoked))) => {
+                let known =
+                    |item: &Value| item.as_str().and_then(|text| text.parse().ok()) == Some(fingerprint);
+                if !revoked.iter().any(known) {
+                    push(revoked, fingerprint.to_string().into());
+                }
+            }
+            Some(_) => return Err(EditError::Shape("revoked".into())),
+        }
+        Ok(())
+    }
+
+    /// Sets the hash of the device's password; `generated` says that we made the password.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or it is not written as a table.
+    pub fn set_password(
+        &mut self,
+        name: &str,
+        hash: &PasswordHash,
+        generated: bool,
+    ) -> Result<(), EditError> {
+        let device = self.device(name)?;
+        let text = hash.to_text();
+        if !generated {
+            set(device, "password", text.into());
+            return Ok(());
+        }
+        let mut table = InlineTable::new();
+        table.insert("hash", text.into());
+        table.insert("generated", true.into());
+        set(device, "password", table.into());
+        Ok(())
+    }
+
+    /// Takes the device's hash away; that it has none is fine.
+    ///
+    /// # Errors
+    ///
+    /// No such device, or it is not written as a table.
+    pub fn remove_password(&mut self, name: &str) -> Result<(), EditError> {
+        remove_key(self.device(name)?, "password");
+        Ok(())
+    }
+
+    fn device(&mut self, name: &str) -> Result<&mut dyn TableLike, EditError> {
+        if name == "version" || !self.document.contains_key(name) {
+            return Err(EditError::Unknown(name.into()));
+        }
+        self.document
+            .get_mut(name)
+            .and_then(Item::as_table_like_mut)
+            .ok_or_else(|| EditError::Shape(name.into()))
+    }
+}
+
+/// One role stands in `role`, unless there is a list already; several stand in `roles`.
+fn set_roles_of(device: &mut dyn TableLike, roles: &[String]) {
+    let (key, other, value): (_, _, Value) = match roles {
+        [] => {
+            remove_key(device, "role");
+            remove_key(device, "roles");
+            return;
+        }
+        [one] if !device.contains_key("roles") => ("role", "roles", one.as_str().into()),
+        several => ("roles", "role", several.iter().map(String::as_str).collect::<Array>().into()),
+    };
+    remove_key(device, other);
+    set(device, key, value);
+}
+
+fn is_fingerprint(certificate: &dyn TableLike, wanted: Fingerprint) -> bool {
+    let text = certificate.get("sha256").and_then(Item::as_str);
+    text.and_then(|text| text.parse().ok()) == Some(wanted)
+}
+
+fn unlist(listed: &mut ArrayOfTables, fingerprint: Fingerprint) {
+    let found = listed.iter().position(|item| is_fingerprint(item, fingerprint));
+    if let Some(index) = found {
+        listed.remove(index);
+    }
+}
+
+#[cfg(test)]
+mod tests;
