@@ -7,6 +7,7 @@
     clippy::string_slice,
     clippy::as_conversions,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a test stops by panicking, and tells what the broker said"
 )]
 
