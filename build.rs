@@ -20,7 +20,7 @@ fn main() {
         .header("include/citronella_broker.h")
         .clang_arg("-Iinclude")
         .allowlist_type("citronella_.*")
-        .allowlist_type("mosquitto_evt_(acl_check|basic_auth|reload|tick|disconnect)")
+        .allowlist_type("mosquitto_evt_(acl_check|basic_auth)")
         .allowlist_type("mosquitto_opt")
         .allowlist_type("mosq_err_t")
         .allowlist_type("mosquitto_plugin_event")

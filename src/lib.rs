@@ -11,8 +11,22 @@
 //! Nothing is looked up by name after loading; a decision cannot fail; the plugin (`plugin`, `ffi`) and the
 //! command ask the same functions and print the same reasons.
 
+pub mod certificate;
+pub mod clock;
+pub mod config;
 pub mod diag;
+pub mod fs;
 pub mod ident;
+pub mod login;
+pub mod mosquitto_conf;
+pub mod password;
+pub mod pki;
+pub mod plugin;
 pub mod policy;
+pub mod registry;
 pub mod secret;
+pub mod snapshot;
 pub mod topic;
+
+#[allow(unsafe_code, reason = "the broker is C; src/ffi is where its pointers become values")]
+mod ffi;

@@ -1,1 +1,84 @@
+/* The part of the boundary that only C can do: weak symbols and a variadic log function.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "citronella_broker.h"
+
+#include <pthread.h>
+
+/* Weak, so that a broker without the symbol still loads us (it calls dlopen with RTLD_NOW), and so that
+ * the command and the tests link without any broker. */
+#pragma weak mosquitto_callback_register
+#pragma weak mosquitto_callback_unregister
+#pragma weak mosquitto_client_address
+#pragma weak mosquitto_client_certificate
+#pragma weak mosquitto_client_id
+#pragma weak mosquitto_client_protocol
+#pragma weak mosquitto_client_username
+#pragma weak mosquitto_kick_client_by_username
+#pragma weak mosquitto_log_printf
+#pragma weak mosquitto_set_username
+#pragma weak mosquitto_client
+#pragma weak mosquitto_plugin_set_info
+
+/* Newer than the oldest header we build with. Where the installed header has them too, the compiler
+ * checks that these prototypes agree with it. */
+struct mosquitto *mosquitto_client(const char *client_id);
+int mosquitto_plugin_set_info(mosquitto_plugin_id_t *, const char *name, const char *version);
+
+/* The libcrypto that the broker itself runs with: a certificate of one OpenSSL must not meet another. */
+typedef struct x509_st X509;
+int i2d_X509(const X509 *, unsigned char **);
+void X509_free(X509 *);
+#pragma weak i2d_X509
+#pragma weak X509_free
+
+/* Not variadic, not NUL-terminated, and the text is never the format. The broker cuts lines at 1000 bytes. */
+static void log_text(int level, const char *text, size_t len)
+{
+	int shown = len > 4096 ? 4096 : (int)len;
+	mosquitto_log_printf(level, "%.*s", shown, text);
+}
+
+void citronella_broker_fill(struct citronella_broker *out)
+{
+	out->callback_register = mosquitto_callback_register;
+	out->callback_unregister = mosquitto_callback_unregister;
+	out->client_address = mosquitto_client_address;
+	out->client_id = mosquitto_client_id;
+	out->client_username = mosquitto_client_username;
+	out->client_protocol = mosquitto_client_protocol;
+	out->set_username = mosquitto_set_username;
+	out->kick_client_by_username = mosquitto_kick_client_by_username;
+	out->log_text = mosquitto_log_printf ? log_text : NULL;
+	out->plugin_set_info = mosquitto_plugin_set_info;
+	out->client = mosquitto_client;
+}
+
+enum citronella_certificate_result citronella_certificate(
+	const struct mosquitto *client, unsigned char *out, size_t capacity, size_t *length)
+{
+	/* Each call makes a new reference (mosquitto issue 1842). A broker without TLS has no certificates. */
+	X509 *certificate = mosquitto_client_certificate ? mosquitto_client_certificate(client) : NULL;
+	enum citronella_certificate_result result = CITRONELLA_CERTIFICATE_UNREADABLE;
+	unsigned char *end = out;
+	int size;
+
+	*length = 0;
+	if (certificate == NULL)
+		return CITRONELLA_CERTIFICATE_NONE;
+	/* Without these there is no way to read or to free it; a leak is the lesser harm. */
+	if (i2d_X509 == NULL || X509_free == NULL)
+		return CITRONELLA_CERTIFICATE_UNREADABLE;
+	size = i2d_X509(certificate, NULL);
+	if (size > 0 && (size_t)size <= capacity && i2d_X509(certificate, &end) == size) {
+		*length = (size_t)size;
+		result = CITRONELLA_CERTIFICATE_OK;
+	}
+	X509_free(certificate);
+	return result;
+}
+
+uintptr_t citronella_thread(void)
+{
+	return (uintptr_t)pthread_self();
+}

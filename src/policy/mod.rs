@@ -3,6 +3,20 @@
 //! Deny beats allow; order never matters; silence denies.
 #![forbid(unsafe_code)]
 
+mod cover;
+mod decide;
+mod fill;
+mod index;
+mod meet;
+mod reason;
+mod walk;
+mod witness;
+
+pub use decide::Policy;
+pub use fill::fillable;
+pub use index::Index;
+pub use reason::{Allowed, Asked, Broken, Decision, Denied, RuleRef};
+
 use std::{fmt, sync::Arc};
 
 use crate::{diag::Place, topic::Template};

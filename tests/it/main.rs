@@ -15,5 +15,10 @@
 mod support;
 
 mod artefact;
+mod golden;
 mod harness;
 mod layers;
+mod pki_authority;
+mod pki_judges;
+mod pki_kill;
+mod pki_support;

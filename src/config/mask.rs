@@ -1,0 +1,127 @@
+//! Files with hashes are cited without them.
+
+/// The same text with what stands after `password =`, `hash =` and the like, and whatever else looks like a hash,
+/// replaced by asterisks; every byte keeps its place and every line its end.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((start, end)) = next_secret(rest) {
+        let (open, secret) = rest.split_at_checked(start).unwrap_or((rest, ""));
+        let (secret, after) = secret.split_at_checked(end - start).unwrap_or((secret, ""));
+        masked.push_str(open);
+        for ch in secret.chars() {
+            match ch {
+                '\n' | '\r' => masked.push(ch),
+                _ => masked.extend(std::iter::repeat_n('*', ch.len_utf8())),
+            }
+        }
+        rest = after;
+    }
+    masked.push_str(rest);
+    masked
+}
+
+/// Bytes of the first secret; never empty.
+fn next_secret(text: &str) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(found) = text.get(from..)?.find(['$', '=']) {
+        let at = from + found;
+        let span = match text.as_bytes().get(at) {
+            Some(b'=') => value_of_secret_key(text, at),
+            _ => hash(text, at),
+        };
+        if let Some((start, end)) = span.filter(|(start, end)| start < end) {
+            return Some((start, end));
+        }
+        from = at + 1;
+    }
+    None
+}
+
+/// What stands after this `=`, if the key before it is one of secrets: the content of a string up to its end,
+/// or what stands there unquoted up to the end of the line.
+fn value_of_secret_key(text: &str, equals: usize) -> Option<(usize, usize)> {
+    let key = text.get(..equals)?.trim_end_matches([' ', '\t', '"', '\'']);
+    let outside = |ch: char| !(ch.is_ascii_alphanumeric() || matches!(ch, '_' | '-'));
+    let key = key.rsplit(outside).next().unwrap_or_default().to_ascii_lowercase();
+    // Also what is meant to be such a key: a misspelt one is cited, and its value must not be.
+    let secret = ["pas", "word", "pwd", "hash", "secret"].iter().any(|part| key.contains(part));
+    if !secret || key.ends_with("file") {
+        return None;
+    }
+    let value = text.get(equals + 1..)?;
+    let start = equals + 1 + (value.len() - value.trim_start_matches([' ', '\t']).len());
+    let value = text.get(start..)?;
+    for fence in ["\"\"\"", "'''", "\"", "'"] {
+        if let Some(content) = value.strip_prefix(fence) {
+            let start = start + fence.len();
+            let length = match fence.len() {
+                1 => last_quote(content, fence),
+                _ => content.find(fence).unwrap_or(content.len()),
+            };
+            return Some((start, start + length));
+        }
+    }
+    if value.starts_with('{') {
+        return None; // the keys inside are found by themselves
+    }
+    Some((start, start + value.find('\n').unwrap_or(value.len())))
+}
+
+/// Up to the quote that ends a string on this line, or to the end of the line if none does. An escaped quote ends
+/// nothing.
+fn last_quote(content: &str, fence: &str) -> usize {
+    let line = content.find('\n').unwrap_or(content.len());
+    let mut escaped = false;
+    for (at, ch) in content.char_indices().take_while(|(at, _)| *at < line) {
+        match ch {
+            _ if escaped => escaped = false,
+            '\\' if fence == "\"" => escaped = true,
+            _ if fence.starts_with(ch) => return at,
+            _ => {}
+        }
+    }
+    line
+}
+
+/// `$6$…`, `$7$…` or `$argon2…`, wherever it stands.
+fn hash(text: &str, at: usize) -> Option<(usize, usize)> {
+    let rest = text.get(at..)?;
+    if !["$6$", "$7$", "$argon2"].iter().any(|start| rest.starts_with(start)) {
+        return None;
+    }
+    let part = |ch: char| !(ch.is_ascii_alphanumeric() || matches!(ch, '$' | '+' | '/' | '=' | ',' | '.'));
+    Some((at, at + rest.find(part).unwrap_or(rest.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_everything_keeps_its_place() {
+        for (text, masked) in [
+            ("a = 1\n", "a = 1\n"),
+            ("password = \"hünter\"\nx = 1", "password = \"*******\"\nx = 1"),
+            ("password=\"$6$ab==$cd\" # x", "password=\"**********\" # x"),
+            ("password = 'a\nb = 1", "password = '*\nb = 1"),
+            ("password = a b\nb = 1", "password = ***\nb = 1"),
+            ("password = \"a\\\"b\" # c", "password = \"****\" # c"),
+            ("password = '''\na\nb'''\nc", "password = '''\n*\n*'''\nc"),
+            (
+                "password = { hash = \"abc\", generated = true }",
+                "password = { hash = \"***\", generated = true }",
+            ),
+            ("\"password\" = \"a\"", "\"password\" = \"*\""),
+            ("password = {\n hash='a' }", "password = {\n hash='*' }"),
+            ("pasword = 'a'", "pasword = '*'"),
+            ("Password.hash = 'a'", "Password.hash = '*'"),
+            ("password_file = 'a'", "password_file = 'a'"),
+            ("publish = [\"$6$a\", '$SYS/#']", "publish = [\"****\", '$SYS/#']"),
+            ("password = \"\"\nx = 1", "password = \"\"\nx = 1"),
+        ] {
+            assert_eq!(without_secrets(text), masked);
+            assert_eq!(text.len(), masked.len());
+        }
+    }
+}

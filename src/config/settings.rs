@@ -1,0 +1,209 @@
+//! What is neither rule nor device.
+
+use std::path::{Path, PathBuf};
+
+use super::reader::{Entry, Reader, entries};
+use crate::policy::WideSubscribe;
+
+/// `[registry]`, `[auth]`, `[identity]` and `[compat]`, with defaults for what is not written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// The folder of the settings file, which relative paths start at.
+    folder: PathBuf,
+    /// `[registry] file`; `devices.toml` beside the settings.
+    pub registry_file: PathBuf,
+    /// `[auth] password_file`
+    pub password_file: Option<PathBuf>,
+    /// `[identity] certificate`, in its order: the first that a certificate has decides. The common name alone.
+    pub certificate: Vec<IdentitySource>,
+    /// `[identity] client_id`
+    pub client_ids: ClientIds,
+    /// `[identity] default_certificates`
+    pub default_certificates: DefaultCertificates,
+    /// `[compat] wide_subscribe`
+    pub wide_subscribe: WideSubscribe,
+    /// `[compat] identity_options`: whether listeners may name clients without asking us.
+    pub identity_options: bool,
+}
+
+/// Where in a certificate a device's name stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum IdentitySource {
+    /// `"cn"`: the common name of the subject.
+    CommonName,
+    /// `"san-dns"`: the DNS name among the subject's alternative names.
+    SanDns,
+    /// `{ san-uri = "PREFIX" }`: what follows the prefix in the alternative name that is a URI and starts with it.
+    SanUri {
+        /// At least one character.
+        prefix: Box<str>,
+    },
+}
+
+/// Who may use which client id.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ClientIds {
+    /// `"any"`: everybody uses what they like.
+    Any,
+    /// `"protect"`: nobody uses what belongs to another device.
+    #[default]
+    Protect,
+    /// `"device"`: everybody uses their own.
+    Device,
+}
+
+/// What a device with neither `certificates` nor a password accepts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DefaultCertificates {
+    /// `"none"`
+    #[default]
+    None,
+    /// `"any"`: all that the listener's CA signed and that name it.
+    Any,
+}
+
+impl Settings {
+    /// The defaults for a settings file at `path`.
+    pub(super) fn beside(path: &Path) -> Self {
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self {
+            registry_file: folder.join("devices.toml"),
+            folder,
+            password_file: None,
+            certificate: vec![IdentitySource::CommonName],
+            client_ids: ClientIds::default(),
+            default_certificates: DefaultCertificates::default(),
+            wide_subscribe: WideSubscribe::default(),
+            identity_options: false,
+        }
+    }
+
+    pub(super) fn registry(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match inner.key {
+                "file" => {
+                    if let Some(path) = self.path(reader, &inner) {
+                        self.registry_file = path;
+                    }
+                }
+                _ => reader.unknown_key(&inner, &["file"]),
+            }
+        }
+    }
+
+    pub(super) fn auth(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match inner.key {
+                "password_file" => self.password_file = self.path(reader, &inner),
+                _ => reader.unknown_key(&inner, &["password_file"]),
+            }
+        }
+    }
+
+    fn path(&self, reader: &mut Reader, entry: &Entry<'_, '_>) -> Option<PathBuf> {
+        let text = reader.string(entry.key, entry.value)?;
+        if text.text.is_empty() || text.text.contains('\0') {
+            reader.error(text.span, format!("`{}` must be the path of a file", entry.key));
+            return None;
+        }
+        Some(self.folder.join(text.text))
+    }
+
+    pub(super) fn identity(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match inner.key {
+                "certificate" => self.certificate = certificate(reader, &inner),
+                "client_id" => {
+                    let known = [
+                        ("protect", ClientIds::Protect),
+                        ("device", ClientIds::Device),
+                        ("any", ClientIds::Any),
+                    ];
+                    self.client_ids = reader.choice(inner.key, inner.value, &known).unwrap_or_default();
+                }
+                "default_certificates" => {
+                    let known = [("none", DefaultCertificates::None), ("any", DefaultCertificates::Any)];
+                    self.default_certificates =
+                        reader.choice(inner.key, inner.value, &known).unwrap_or_default();
+                }
+                _ => reader.unknown_key(&inner, &["certificate", "client_id", "default_certificates"]),
+            }
+        }
+    }
+
+    pub(super) fn compat(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match inner.key {
+                "wide_subscribe" => {
+                    let known = [("strict", WideSubscribe::Strict), ("filter", WideSubscribe::Filter)];
+                    self.wide_subscribe = reader.choice(inner.key, inner.value, &known).unwrap_or_default();
+                }
+                "identity_options" => {
+                    self.identity_options = reader.boolean(inner.key, inner.value).unwrap_or_default();
+                }
+                _ => reader.unknown_key(&inner, &["wide_subscribe", "identity_options"]),
+            }
+        }
+    }
+}
+
+/// The sources of `certificate`: an array, or one of its items alone.
+fn certificate(reader: &mut Reader, entry: &Entry<'_, '_>) -> Vec<IdentitySource> {
+    let items = match entry.value.get_ref().as_array() {
+        Some(items) => items.iter().collect(),
+        None => vec![entry.value],
+    };
+    let mut sources: Vec<IdentitySource> = Vec::new();
+    for item in items {
+        let Some(source) = identity_source(reader, item) else { continue };
+        if sources.contains(&source) {
+            reader.error_help(
+                item.span(),
+                "this stands here twice",
+                "the first that a certificate has decides",
+            );
+        } else {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+fn identity_source(reader: &mut Reader, item: &super::reader::Value<'_>) -> Option<IdentitySource> {
+    if let Some(table) = item.get_ref().as_table() {
+        let mut source = None;
+        for inner in entries(table) {
+            if inner.key == "san-uri" {
+                let text = reader.string(inner.key, inner.value)?;
+                if text.text.is_empty() {
+                    reader.error_help(text.span, "`san-uri` needs a prefix", URI_HELP);
+                } else {
+                    source = Some(IdentitySource::SanUri { prefix: text.text.into() });
+                }
+            } else {
+                reader.unknown_key(&inner, &["san-uri"]);
+            }
+        }
+        return source;
+    }
+    let text = reader.string("certificate", item)?;
+    match text.text {
+        "cn" => Some(IdentitySource::CommonName),
+        "san-dns" => Some(IdentitySource::SanDns),
+        "san-uri" => {
+            reader.error_help(text.span, "`san-uri` needs a prefix", URI_HELP);
+            None
+        }
+        other => {
+            let message = format!("`certificate` cannot be `{other}`");
+            reader.unknown_word(&text, message, ["cn", "san-dns", "san-uri"]);
+            None
+        }
+    }
+}
+
+const URI_HELP: &str = "write `{ san-uri = \"urn:dev:\" }` with what stands before the name";

@@ -1,0 +1,309 @@
+//! The broker's functions: those of every release plain, later ones as `Option`.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::CString;
+
+use thiserror::Error;
+
+use super::sys;
+use crate::plugin::{Host, Level, Presented};
+
+type Callback = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
+type Register = unsafe extern "C" fn(
+    *mut sys::mosquitto_plugin_id_t,
+    c_int,
+    sys::MOSQ_FUNC_generic_callback,
+    *const c_void,
+    *mut c_void,
+) -> c_int;
+type Unregister = unsafe extern "C" fn(
+    *mut sys::mosquitto_plugin_id_t,
+    c_int,
+    sys::MOSQ_FUNC_generic_callback,
+    *const c_void,
+) -> c_int;
+type ClientText = unsafe extern "C" fn(*const sys::mosquitto) -> *const c_char;
+type ClientNumber = unsafe extern "C" fn(*const sys::mosquitto) -> c_int;
+type SetUsername = unsafe extern "C" fn(*mut sys::mosquitto, *const c_char) -> c_int;
+type KickByUsername = unsafe extern "C" fn(*const c_char, bool) -> c_int;
+type LogText = unsafe extern "C" fn(c_int, *const c_char, usize);
+type SetInfo = unsafe extern "C" fn(*mut sys::mosquitto_plugin_id_t, *const c_char, *const c_char) -> c_int;
+type ClientById = unsafe extern "C" fn(*const c_char) -> *mut sys::mosquitto;
+
+/// Largest certificate that is looked at, in bytes of DER. A leaf has one or two thousand.
+const MAX_CERTIFICATE_BYTES: usize = 16_384;
+
+/// What the running broker can do. A plain member is in every release we support; an `Option` came later.
+#[derive(Clone, Copy)]
+pub(super) struct Broker {
+    register: Register,
+    unregister: Unregister,
+    client_address: ClientText,
+    client_id: ClientText,
+    client_username: ClientText,
+    client_protocol: ClientNumber,
+    set_username: SetUsername,
+    kick_by_username: KickByUsername,
+    log_text: LogText,
+    /// Since 2.1.0.
+    set_info: Option<SetInfo>,
+    /// Since 2.1.0.
+    client_by_id: Option<ClientById>,
+    /// The thread that called init, as `citronella_thread` tells it.
+    main_thread: usize,
+}
+
+/// The broker lacks a function we need.
+#[derive(Debug, Error)]
+#[error("the broker does not export {0}; Mosquitto 2.0.0 or later is needed")]
+pub(super) struct MissingSymbol(&'static str);
+
+/// A callback could not be registered.
+#[derive(Debug, Error, Eq, PartialEq)]
+pub(super) enum RegisterError {
+    /// 2.0 knows a callback by its address alone, and refuses the second (plugin.c).
+    #[error("this plugin is loaded by two `plugin` lines; one line guards all listeners, remove the others")]
+    Twice,
+    /// Anything else the broker answered.
+    #[error("the broker refused to register a callback (code {0})")]
+    Refused(c_int),
+}
+
+/// The user name could not be set.
+#[derive(Debug, Error)]
+#[error("the broker refused the user name (code {0})")]
+pub(super) struct RenameError(c_int);
+
+impl Broker {
+    /// Asks the shim what the dynamic linker found. The calling thread becomes the main thread.
+    pub(super) fn resolve() -> Result<Self, MissingSymbol> {
+        let mut table = sys::citronella_broker::default();
+        // SAFETY: `citronella_broker_fill` (src/ffi/shim.c) writes the members of the struct it is given and
+        // keeps nothing.
+        unsafe { sys::citronella_broker_fill(&raw mut table) };
+        Self::from_table(&table)
+    }
+
+    /// Splits the table into what is needed and what is a bonus.
+    pub(super) fn from_table(table: &sys::citronella_broker) -> Result<Self, MissingSymbol> {
+        let need = MissingSymbol;
+        Ok(Self {
+            register: table.callback_register.ok_or(need("mosquitto_callback_register"))?,
+            unregister: table.callback_unregister.ok_or(need("mosquitto_callback_unregister"))?,
+            client_address: table.client_address.ok_or(need("mosquitto_client_address"))?,
+            client_id: table.client_id.ok_or(need("mosquitto_client_id"))?,
+            client_username: table.client_username.ok_or(need("mosquitto_client_username"))?,
+            client_protocol: table.client_protocol.ok_or(need("mosquitto_client_protocol"))?,
+            set_username: table.set_username.ok_or(need("mosquitto_set_username"))?,
+            kick_by_username: table
+                .kick_client_by_username
+                .ok_or(need("mosquitto_kick_client_by_username"))?,
+            log_text: table.log_text.ok_or(need("mosquitto_log_printf"))?,
+            set_info: table.plugin_set_info,
+            client_by_id: table.client,
+            main_thread: current_thread(),
+        })
+    }
+
+    /// Registers `callback` for one event.
+    ///
+    /// # Safety
+    ///
+    /// `id` is the identifier of this plugin instance; `user_data` stays valid until the callback is
+    /// unregistered or the broker ends.
+    pub(super) unsafe fn register(
+        &self,
+        id: *mut sys::mosquitto_plugin_id_t,
+        event: u32,
+        callback: Callback,
+        user_data: *mut c_void,
+    ) -> Result<(), RegisterError> {
+        let event = c_int::try_from(event).unwrap_or(-1);
+        // SAFETY: by this function's contract; the broker copies the pointers (plugin.c).
+        let code = unsafe { (self.register)(id, event, Some(callback), core::ptr::null(), user_data) };
+        match code {
+            0 => Ok(()),
+            31 => Err(RegisterError::Twice),
+            other => Err(RegisterError::Refused(other)),
+        }
+    }
+
+    /// Takes a registration back; that there was none is no error.
+    ///
+    /// # Safety
+    ///
+    /// `id` is the identifier of this plugin instance.
+    pub(super) unsafe fn unregister(
+        &self,
+        id: *mut sys::mosquitto_plugin_id_t,
+        event: u32,
+        callback: Callback,
+    ) {
+        let event = c_int::try_from(event).unwrap_or(-1);
+        // SAFETY: by this function's contract.
+        unsafe { (self.unregister)(id, event, Some(callback), core::ptr::null()) };
+    }
+
+    /// Tells a 2.1 broker what it has loaded; nothing elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// `id` is the identifier of this plugin instance.
+    pub(super) unsafe fn set_info(&self, id: *mut sys::mosquitto_plugin_id_t) {
+        let Some(set_info) = self.set_info else { return };
+        let (name, version) = (c"citronella", concat!(env!("CARGO_PKG_VERSION"), "\0"));
+        // SAFETY: both texts end in NUL and are copied by the broker (plugin_public.c).
+        unsafe { set_info(id, name.as_ptr(), version.as_ptr().cast()) };
+    }
+
+    /// The address of the peer; null for sessions restored from disk.
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker that lives while the text is used.
+    pub(super) unsafe fn client_address(&self, client: *const sys::mosquitto) -> *const c_char {
+        // SAFETY: by this function's contract.
+        unsafe { (self.client_address)(client) }
+    }
+
+    /// The client identifier.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::client_address`].
+    pub(super) unsafe fn client_id(&self, client: *const sys::mosquitto) -> *const c_char {
+        // SAFETY: by this function's contract.
+        unsafe { (self.client_id)(client) }
+    }
+
+    /// The user name: ours, once the client was admitted.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::client_address`].
+    pub(super) unsafe fn client_username(&self, client: *const sys::mosquitto) -> *const c_char {
+        // SAFETY: by this function's contract.
+        unsafe { (self.client_username)(client) }
+    }
+
+    /// Whether the client speaks through a websocket (`enum mosquitto_protocol`); an offline session does not.
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker.
+    pub(super) unsafe fn is_websocket(&self, client: *const sys::mosquitto) -> bool {
+        const MP_WEBSOCKETS: c_int = 2;
+        // SAFETY: by this function's contract.
+        unsafe { (self.client_protocol)(client) == MP_WEBSOCKETS }
+    }
+
+    /// Whether the broker's table of sessions has exactly this client under its identifier. A new connection
+    /// is not in it yet when it is asked about (handle_connect.c). `None` before 2.1. Off the main thread the
+    /// table must not be read, and nothing but new connections is asked about.
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker; `client_id` is its identifier.
+    pub(super) unsafe fn is_known_session(
+        &self,
+        client: *const sys::mosquitto,
+        client_id: *const c_char,
+    ) -> Option<bool> {
+        let client_by_id = self.client_by_id?;
+        if client_id.is_null() || !self.on_main_thread() {
+            return Some(false);
+        }
+        // SAFETY: `client_id` is a C string by this function's contract; the answer is only compared.
+        Some(core::ptr::eq(unsafe { client_by_id(client_id) }, client))
+    }
+
+    /// Gives the client the name by which the policy knows it. What the event said of its user name is
+    /// freed by this (plugin_public.c).
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker.
+    pub(super) unsafe fn set_username(
+        &self,
+        client: *mut sys::mosquitto,
+        name: &str,
+    ) -> Result<(), RenameError> {
+        let name = CString::new(name).map_err(|_| RenameError(3))?;
+        // SAFETY: by this function's contract; the broker copies the text.
+        match unsafe { (self.set_username)(client, name.as_ptr()) } {
+            0 => Ok(()),
+            code => Err(RenameError(code)),
+        }
+    }
+
+    /// Lends the client's certificate as DER.
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker.
+    pub(super) unsafe fn certificate<R>(
+        &self,
+        client: *const sys::mosquitto,
+        handle: impl FnOnce(Presented<'_>) -> R,
+    ) -> R {
+        use sys::citronella_certificate_result as result;
+        if !self.on_main_thread() {
+            return handle(Presented::None);
+        }
+        let mut der = [0_u8; MAX_CERTIFICATE_BYTES];
+        let mut length = 0;
+        // SAFETY: `der` has the capacity that is given; `client` by this function's contract.
+        let answer =
+            unsafe { sys::citronella_certificate(client, der.as_mut_ptr(), der.len(), &raw mut length) };
+        match (answer, der.get(..length)) {
+            (result::CITRONELLA_CERTIFICATE_NONE, _) => handle(Presented::None),
+            (result::CITRONELLA_CERTIFICATE_OK, Some(der)) => handle(Presented::Der(der)),
+            _ => handle(Presented::Unreadable),
+        }
+    }
+}
+
+impl Host for Broker {
+    fn on_main_thread(&self) -> bool {
+        current_thread() == self.main_thread
+    }
+
+    fn write(&self, level: Level, line: &str) {
+        let level = match level {
+            Level::Error => sys::MOSQ_LOG_ERR,
+            Level::Warning => sys::MOSQ_LOG_WARNING,
+            Level::Notice => sys::MOSQ_LOG_NOTICE,
+            Level::Info => sys::MOSQ_LOG_INFO,
+        };
+        let level = c_int::try_from(level).unwrap_or(1);
+        // SAFETY: the shim reads `len` bytes and never takes the text for a format.
+        unsafe { (self.log_text)(level, line.as_ptr().cast(), line.len()) };
+    }
+
+    fn kick(&self, name: &str) {
+        // A null name would mean every anonymous client; a name with a NUL in it is nobody's.
+        let Ok(name) = CString::new(name) else { return };
+        // SAFETY: a C string; the broker walks its table of open sockets and keeps nothing (plugin_public.c).
+        // Nobody there is no error.
+        unsafe { (self.kick_by_username)(name.as_ptr(), false) };
+    }
+}
+
+/// Which thread runs this.
+fn current_thread() -> usize {
+    // SAFETY: no precondition.
+    unsafe { sys::citronella_thread() }
+}
+
+/// The text behind a C string; null is `None`.
+///
+/// # Safety
+///
+/// `text` is null or a C string that lives for `'a` unchanged.
+pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and a C string by this function's contract.
+    Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+}

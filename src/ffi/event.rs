@@ -1,0 +1,152 @@
+//! Pointers become values here, once, and are lent: what a handler is given cannot outlive the callback.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use thiserror::Error;
+
+use super::{
+    api::{Broker, RenameError, bytes},
+    sys,
+};
+use crate::{
+    plugin::{AclCheck, BasicAuth},
+    policy::Request,
+};
+
+/// A part of an event that is missing or is not what the broker promises.
+#[derive(Debug, Error, Eq, PartialEq)]
+pub(super) enum BadEvent {
+    /// A pointer that has to be there.
+    #[error("the broker gave no {0}")]
+    Null(&'static str),
+    /// Text that is not UTF-8 (MQTT 5.0 section 1.5.4).
+    #[error("the {0} is not UTF-8")]
+    NotText(&'static str),
+    /// A kind of access that no known broker asks about.
+    #[error("access {0} is unknown")]
+    Access(c_int),
+}
+
+/// Reads `MOSQ_EVT_BASIC_AUTH` and lends it to `handle`.
+///
+/// # Errors
+///
+/// The first part of the event that is missing or not text.
+///
+/// # Safety
+///
+/// `data` is null, or what the broker passes with that event, alive until this returns.
+pub(super) unsafe fn basic_auth<R>(
+    broker: &Broker,
+    data: *mut c_void,
+    handle: impl FnOnce(BasicAuth<'_>, &dyn Fn(&str) -> Result<(), RenameError>) -> R,
+) -> Result<R, BadEvent> {
+    // SAFETY: null or, by this function's contract, a live event.
+    let event = unsafe { data.cast::<sys::mosquitto_evt_basic_auth>().as_ref() };
+    let event = event.ok_or(BadEvent::Null("event"))?;
+    let client = event.client;
+    if client.is_null() {
+        return Err(BadEvent::Null("client"));
+    }
+    // SAFETY: the broker keeps the client during the callback.
+    let id = unsafe { broker.client_id(client) };
+    // SAFETY: as above.
+    let address = unsafe { broker.client_address(client) };
+    // SAFETY: as above; `id` is this client's.
+    let known_session = unsafe { broker.is_known_session(client, id) };
+    // SAFETY: as above.
+    let websocket = unsafe { broker.is_websocket(client) };
+
+    // A name of its own, because `mosquitto_set_username` frees the event's.
+    // SAFETY: a C string of the broker, or null.
+    let username = unsafe { optional_text(event.username, "user name") }?.map(str::to_owned);
+    // SAFETY: the identifier and the address live as long as the client, and nothing changes them meanwhile.
+    let (client_id, address) = unsafe { (text(id, "client id")?, optional_text(address, "address")?) };
+    // SAFETY: a C string of the broker, or null. Passwords are bytes (MQTT 5.0 section 3.1.3.6).
+    let password = unsafe { bytes(event.password) };
+    // SAFETY: the client lives during the callback.
+    let rename = |name: &str| unsafe { broker.set_username(client, name) };
+
+    // SAFETY: as above.
+    Ok(unsafe {
+        broker.certificate(client, |certificate| {
+            let event = BasicAuth {
+                client_id,
+                username: username.as_deref(),
+                password,
+                address,
+                certificate,
+                known_session,
+                websocket,
+            };
+            handle(event, &rename)
+        })
+    })
+}
+
+/// Reads `MOSQ_EVT_ACL_CHECK` and lends it to `handle`.
+///
+/// # Errors
+///
+/// The first part of the event that is missing, not text or unknown.
+///
+/// # Safety
+///
+/// As for [`basic_auth`].
+pub(super) unsafe fn acl_check<R>(
+    broker: &Broker,
+    data: *mut c_void,
+    handle: impl FnOnce(AclCheck<'_>) -> R,
+) -> Result<R, BadEvent> {
+    // SAFETY: null or, by this function's contract, a live event.
+    let event = unsafe { data.cast::<sys::mosquitto_evt_acl_check>().as_ref() };
+    let event = event.ok_or(BadEvent::Null("event"))?;
+    let client = event.client.cast_const();
+    if client.is_null() {
+        return Err(BadEvent::Null("client"));
+    }
+    // SAFETY: the broker keeps the client during the callback.
+    let username = unsafe { broker.client_username(client) };
+    // SAFETY: as above.
+    let id = unsafe { broker.client_id(client) };
+    // SAFETY: C strings of the client, which nothing changes during the callback.
+    let username = unsafe { optional_text(username, "user name") }?;
+    // SAFETY: as above.
+    let client_id = unsafe { text(id, "client id") }?;
+    // SAFETY: the broker owns the topic until the callback returns.
+    let topic = unsafe { text(event.topic, "topic") }?;
+    let request = match u32::try_from(event.access) {
+        Ok(sys::MOSQ_ACL_WRITE) => {
+            Request::Publish { topic, qos: event.qos, retain: event.retain, payload_bytes: event.payloadlen }
+        }
+        Ok(sys::MOSQ_ACL_READ) => Request::Receive { topic },
+        Ok(sys::MOSQ_ACL_SUBSCRIBE) => Request::Subscribe { filter: topic },
+        Ok(sys::MOSQ_ACL_UNSUBSCRIBE) => Request::Unsubscribe { filter: topic },
+        _ => return Err(BadEvent::Access(event.access)),
+    };
+    // SAFETY: as above. Contexts that the broker makes up for a check have no address.
+    let address = || unsafe { bytes(broker.client_address(client)) };
+    let address = || address().and_then(|address| core::str::from_utf8(address).ok());
+    Ok(handle(AclCheck { username, client_id, request, address: &address }))
+}
+
+/// Text that has to be there.
+///
+/// # Safety
+///
+/// As for [`bytes`].
+unsafe fn text<'a>(text: *const c_char, what: &'static str) -> Result<&'a str, BadEvent> {
+    // SAFETY: by this function's contract.
+    unsafe { optional_text(text, what) }?.ok_or(BadEvent::Null(what))
+}
+
+/// Text, or null.
+///
+/// # Safety
+///
+/// As for [`bytes`].
+unsafe fn optional_text<'a>(text: *const c_char, what: &'static str) -> Result<Option<&'a str>, BadEvent> {
+    // SAFETY: by this function's contract.
+    let Some(bytes) = (unsafe { bytes(text) }) else { return Ok(None) };
+    core::str::from_utf8(bytes).map(Some).map_err(|_| BadEvent::NotText(what))
+}

@@ -1,0 +1,76 @@
+//! Panics end here: one request is refused, one line is logged, the broker lives on.
+
+use std::{
+    any::Any,
+    cell::Cell,
+    fmt,
+    panic::{self, AssertUnwindSafe},
+};
+
+use crate::plugin::{Host, Level};
+
+#[cfg(panic = "abort")]
+compile_error!("a panic must refuse one request, not end the broker: build with panic = \"unwind\"");
+
+/// Where a panic began: the last bytes of the file's name, and the line. Without a destructor, because 2.0
+/// unloads the library while the thread lives on.
+#[derive(Clone, Copy)]
+struct Place {
+    file: [u8; 64],
+    line: u32,
+}
+
+thread_local! {
+    /// Where the last panic of this thread began.
+    static PLACE: Cell<Option<Place>> = const { Cell::new(None) };
+}
+
+/// From now on a panic is noted for [`guarded`] and not printed on the broker's standard error. The hook
+/// belongs to this library's own copy of the standard library.
+pub(super) fn install_hook() {
+    panic::set_hook(Box::new(|info| {
+        PLACE.set(info.location().map(|place| {
+            let mut file = [b' '; 64];
+            let name = place.file().as_bytes();
+            for (to, from) in file.iter_mut().rev().zip(name.iter().rev()) {
+                *to = *from;
+            }
+            Place { file, line: place.line() }
+        }));
+    }));
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", String::from_utf8_lossy(&self.file).trim_start(), self.line)
+    }
+}
+
+/// Runs `body`; if it panics, logs that and answers `refusal`.
+///
+/// What the callbacks share is read-only or replaced whole, so an unwound call leaves nothing half done:
+/// that is what makes `AssertUnwindSafe` true.
+pub(super) fn guarded<T>(host: &dyn Host, event: &str, refusal: T, body: impl FnOnce() -> T) -> T {
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        report(host, event, &*payload);
+        // Dropping the payload runs foreign code once more; a leak of a few bytes is the lesser harm.
+        core::mem::forget(payload);
+        refusal
+    })
+}
+
+/// One line in the broker's log, if this is the thread that may write there.
+fn report(host: &dyn Host, event: &str, payload: &(dyn Any + Send)) {
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let line = match PLACE.take() {
+        Some(place) => format!("citronella: {event}: internal error at {place}: {message}"),
+        None => format!("citronella: {event}: internal error: {message}"),
+    };
+    if host.on_main_thread() {
+        host.write(Level::Error, &crate::diag::Visible(line).to_string());
+    }
+}

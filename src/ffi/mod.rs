@@ -1,0 +1,25 @@
+//! The broker's side: the only unsafe code of Citronella.
+//!
+//! What Mosquitto promises and wants, in one page. File names are the broker's, 2.0.11 to 2.1.2.
+//!
+//! - `mosquitto_plugin_init` runs after privileges are dropped and after the last fork, once per `plugin` line
+//!   (mosquitto.c). What it leaves in `*user_data` comes back in `mosquitto_plugin_cleanup`. After a failed
+//!   init, 2.0 calls nothing more, 2.1 calls cleanup with whatever `*user_data` holds: it is written last.
+//! - Callbacks run on the main thread; 2.1's `http_api` listener calls `BASIC_AUTH` and `ACL_CHECK` from another
+//!   (http_api.c). Off the main thread only accessors of the event's own client are called.
+//! - Broker functions can re-enter us: a log line with `log_dest topic` is published, and its delivery is an
+//!   ACL check. No lock is held across a call into the broker, and state is only ever shared (`&Loaded`).
+//! - A non-zero answer to RELOAD ends a 2.1 broker and corrupts a 2.0 broker (signals.c, security.c). It is 0.
+//! - Strings of an event belong to the broker and live until the callback returns; the user name only until
+//!   `mosquitto_set_username`.
+//! - 2.0 unloads the library after cleanup: no thread and no exit handler of ours may be left.
+//! - On armhf `struct mosquitto_evt_tick` has two layouts (32- and 64-bit `time_t`); nothing here reads or
+//!   writes it.
+
+mod api;
+mod entry;
+mod event;
+mod guard;
+mod sys;
+#[cfg(test)]
+mod tests;

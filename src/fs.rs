@@ -1,0 +1,96 @@
+//! Files as the rest sees them: read whole and checked, judged by who may write them, replaced atomically.
+#![forbid(unsafe_code)]
+
+mod permissions;
+mod replace;
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+pub use permissions::{Holds, judge};
+pub use replace::{Locked, ReplaceError};
+
+/// Largest file of settings, devices or passwords: some 300 bytes for each of 100,000 devices, twice over.
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A text that was read whole, and what the file system said of it at that moment.
+pub struct Text {
+    /// The content; may hold hashes, so it has no `Debug`.
+    pub text: String,
+    /// Of the open file, not of what its name means by now.
+    pub metadata: Metadata,
+}
+
+/// Why a file could not be read as text.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The machine refused.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder, a device, a pipe.
+    #[error("`{}` is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// Longer than allowed.
+    #[error("`{}` is larger than {limit_bytes} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most it may have.
+        limit_bytes: u64,
+    },
+    /// Holds bytes that are no UTF-8.
+    #[error("`{}` is not UTF-8: line {line}, byte {column} of that line", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Of the first bad byte, counted from 1.
+        line: usize,
+        /// Of the first bad byte in its line, in bytes counted from 1.
+        column: usize,
+    },
+}
+
+/// The whole of a file, as UTF-8; a byte order mark at its start is left out.
+///
+/// A change while reading is seen whole or not at all only if the writer renames, as [`Locked::replace`] does.
+///
+/// # Errors
+///
+/// Not found, not readable, no regular file, longer than `limit_bytes`, or not UTF-8.
+pub fn read(path: &Path, limit_bytes: u64) -> Result<Text, ReadError> {
+    let io = |source| ReadError::Io { path: path.to_owned(), source };
+    // A pipe would stall the opener until somebody writes to it; what is not a file is refused unopened.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(ReadError::NotAFile(path.to_owned()));
+    }
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    let mut bytes = Vec::new();
+    let read_bytes = file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+    if u64::try_from(read_bytes).unwrap_or(u64::MAX) > limit_bytes {
+        return Err(ReadError::TooLarge { path: path.to_owned(), limit_bytes });
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.split(|byte| *byte == b'\n').count();
+        let column = good.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+        ReadError::NotUtf8 { path: path.to_owned(), line, column }
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(Text { text, metadata })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Replacing a file so that every reader and every crash finds the old content or the new, never a part.
+
+use std::{
+    ffi::OsStr,
+    fs::{File, Metadata, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// Mode of a file that was not there before; its group is the folder's.
+const NEW_FILE_MODE: u32 = 0o640;
+
+/// A file that no other writer of ours can change while this value lives.
+///
+/// The lock is an advisory one (flock) on the folder, so it leaves nothing behind and ends with the process.
+/// It covers all files of that folder.
+#[derive(Debug)]
+pub struct Locked {
+    /// After symbolic links.
+    path: PathBuf,
+    folder: File,
+}
+
+/// Why a file was not replaced. The old one is as it was.
+#[derive(Debug, Error)]
+#[error("`{}` cannot be {action}: {source}", path.display())]
+pub struct ReplaceError {
+    path: PathBuf,
+    action: &'static str,
+    source: io::Error,
+}
+
+impl Locked {
+    /// Follows symbolic links to the real file, and waits until no other writer holds its folder. The file
+    /// itself need not exist.
+    ///
+    /// # Errors
+    ///
+    /// The folder does not exist or cannot be opened, or links go round in a circle.
+    pub fn new(path: &Path) -> Result<Self, ReplaceError> {
+        let failed = |source| ReplaceError { path: path.to_owned(), action: "locked", source };
+        let path = resolve(path).map_err(failed)?;
+        let folder = File::open(parent(&path)).map_err(failed)?;
+        folder.lock().map_err(failed)?;
+        Ok(Self { path, folder })
+    }
+
+    /// The real file, after symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts `content` in the file's place in one step, with the mode and the owner of what was there; a new
+    /// file gets mode 0640 and the folder's group where that is allowed. Returns once it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be written, the disk is full, or the old owner cannot be kept.
+    pub fn replace(&self, content: &[u8]) -> Result<(), ReplaceError> {
+        let failed = |action| move |source| ReplaceError { path: self.path.clone(), action, source };
+        let old = match std::fs::metadata(&self.path) {
+            Ok(old) => Some(old),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("examined")(error)),
+        };
+        let mut new = tempfile::Builder::new()
+            .prefix(&prefix(&self.path))
+            .suffix(".new")
+            .tempfile_in(parent(&self.path))
+            .map_err(failed("written beside itself"))?;
+        new.write_all(content).map_err(failed("written"))?;
+        keep_owner(new.as_file(), old.as_ref(), &self.folder).map_err(failed("given its old owner"))?;
+        let mode = old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777);
+        new.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed("given its old mode"))?;
+        new.as_file().sync_all().map_err(failed("flushed to disk"))?;
+        new.persist(&self.path).map_err(|error| failed("replaced")(error.error))?;
+        self.folder.sync_all().map_err(failed("flushed to disk"))
+    }
+}
+
+/// Hidden, and near its file in a listing, should a power cut leave it behind.
+fn prefix(path: &Path) -> String {
+    format!(".{}.", path.file_name().map_or_else(Default::default, OsStr::to_string_lossy))
+}
+
+/// Root gives the new file to the old one's owner, or a new file to the folder's group; anybody else
+/// can only keep what is already theirs.
+fn keep_owner(new: &File, old: Option<&Metadata>, folder: &File) -> io::Result<()> {
+    let made = new.metadata()?;
+    let Some(old) = old else {
+        let group = folder.metadata()?.gid();
+        if group != made.gid() {
+            // Without the right to do so the file is only readable by fewer people, which is no harm.
+            let _ = std::os::unix::fs::fchown(new, None, Some(group));
+        }
+        return Ok(());
+    };
+    if (old.uid(), old.gid()) == (made.uid(), made.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))
+}
+
+/// The file a path leads to, which need not exist; only its folder must.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
+    for _ in 0..40 {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = parent(&path).join(target),
+            Err(_) => {
+                let folder = parent(&path).canonicalize()?;
+                let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+                return Ok(folder.join(name));
+            }
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::ELOOP))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

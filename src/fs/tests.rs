@@ -1,0 +1,164 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    reason = "a test stops by panicking"
+)]
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+};
+
+use super::*;
+use crate::diag::Severity;
+
+fn with_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn faults(path: &Path, holds: Holds) -> Vec<(Severity, String)> {
+    judge(path, &fs::metadata(path).unwrap(), holds).into_iter().map(|d| (d.severity, d.message)).collect()
+}
+
+#[test]
+fn a_bad_byte_is_named_by_line_and_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, b"one\nt\xffo\n").unwrap();
+    let error = read(&path, 100).err().unwrap();
+    assert!(matches!(error, ReadError::NotUtf8 { line: 2, column: 2, .. }), "{error}");
+}
+
+#[test]
+fn the_limit_is_the_last_size_that_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "12345").unwrap();
+    assert_eq!(read(&path, 5).ok().unwrap().text, "12345");
+    assert!(matches!(read(&path, 4).err().unwrap(), ReadError::TooLarge { limit_bytes: 4, .. }));
+}
+
+#[test]
+fn only_regular_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(read(dir.path(), 5).err().unwrap(), ReadError::NotAFile(_)));
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(matches!(read(&pipe, 5).err().unwrap(), ReadError::NotAFile(_)));
+}
+
+#[test]
+fn replacing_keeps_the_mode_follows_links_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = dir.path().join("real");
+    let link = dir.path().join("link");
+    fs::write(&real, "old").unwrap();
+    with_mode(&real, 0o604);
+    symlink("real", &link).unwrap();
+
+    Locked::new(&link).unwrap().replace(b"new").unwrap();
+
+    assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+    assert_eq!(fs::metadata(&real).unwrap().mode() & 0o7777, 0o604);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn replacing_keeps_the_owner_or_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "old").unwrap();
+    if std::os::unix::fs::chown(&path, Some(12_345), Some(23_456)).is_err() {
+        return; // only root can give files away
+    }
+    Locked::new(&path).unwrap().replace(b"new").unwrap();
+    let now = fs::metadata(&path).unwrap();
+    assert_eq!((now.uid(), now.gid()), (12_345, 23_456));
+}
+
+#[test]
+fn a_new_file_is_not_for_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    Locked::new(&path).unwrap().replace(b"new").unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+}
+
+#[test]
+fn a_second_writer_waits_for_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("counter");
+    fs::write(&path, "0").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let locked = Locked::new(&path).unwrap();
+                    let count: u32 = fs::read_to_string(&path).unwrap().parse().unwrap();
+                    locked.replace((count + 1).to_string().as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_to_string(&path).unwrap(), "40");
+}
+
+#[test]
+fn links_in_a_circle_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    symlink("b", dir.path().join("a")).unwrap();
+    symlink("a", dir.path().join("b")).unwrap();
+    assert!(Locked::new(&dir.path().join("a")).is_err());
+}
+
+#[test]
+fn what_others_may_write_is_an_error_and_hashes_they_may_read_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "").unwrap();
+    for (mode, holds, expected) in [
+        (0o640, Holds::Hashes, vec![]),
+        (0o644, Holds::Rules, vec![]),
+        (0o644, Holds::Hashes, vec![Severity::Warning]),
+        (0o642, Holds::Rules, vec![Severity::Error]),
+        (0o646, Holds::Hashes, vec![Severity::Error, Severity::Warning]),
+        (0o660, Holds::Hashes, vec![]),
+    ] {
+        with_mode(&path, mode);
+        let found: Vec<_> = faults(&path, holds).into_iter().map(|(severity, _)| severity).collect();
+        assert_eq!(found, expected, "{mode:o} {holds:?}");
+    }
+}
+
+#[test]
+fn a_folder_where_others_may_rename_is_an_error_unless_it_is_sticky() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "").unwrap();
+    with_mode(&path, 0o640);
+    with_mode(dir.path(), 0o777);
+    assert_eq!(faults(&path, Holds::Rules).len(), 1);
+    with_mode(dir.path(), 0o1777);
+    assert_eq!(faults(&path, Holds::Rules), []);
+}
+
+#[test]
+fn a_stranger_or_a_foreign_group_that_may_write_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "").unwrap();
+    with_mode(&path, 0o660);
+    if std::os::unix::fs::chown(&path, None, Some(23_456)).is_err() {
+        return; // only root can give files away
+    }
+    assert!(faults(&path, Holds::Rules)[0].1.contains("group 23456"));
+    with_mode(&path, 0o640);
+    assert_eq!(faults(&path, Holds::Rules), []);
+    std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+    assert!(faults(&path, Holds::Rules)[0].1.contains("user 12345"));
+}

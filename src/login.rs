@@ -1,0 +1,290 @@
+//! Who may connect: the table of design section 4 as one pure function, and the shorter one for sessions that
+//! were admitted before.
+#![forbid(unsafe_code)]
+
+use thiserror::Error;
+
+use crate::{
+    certificate::{Certificate, CertificateError},
+    clock::UnixSeconds,
+    config::ClientIds,
+    diag::Visible,
+    ident::ANONYMOUS,
+    password::{PasswordHash, VerifyError},
+    registry::{Auth, Certificates, Device, Fingerprint, State},
+    snapshot::Snapshot,
+};
+
+/// The certificate that came with the TLS connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presented<'a> {
+    /// None: no TLS, not asked for, or the session is offline.
+    None,
+    /// One that the broker's TLS library accepted.
+    Der(&'a [u8]),
+    /// There is one, but it could not be had.
+    Unreadable,
+}
+
+/// What a client shows.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// The client identifier.
+    pub client_id: &'a str,
+    /// As sent; for a session that was admitted before, the name it was given.
+    pub username: Option<&'a str>,
+    /// Bytes.
+    pub password: Option<&'a [u8]>,
+    /// Of the TLS connection.
+    pub certificate: Presented<'a>,
+    /// The time.
+    pub now: UnixSeconds,
+}
+
+/// Why a client is refused. `{}` is for the log; the client is told nothing of it.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum Refused<'s> {
+    /// No certificate, no user name, and no `[anonymous]` block.
+    #[error("neither a certificate nor a user name, and the configuration has no [anonymous]")]
+    Anonymous,
+    /// A password for nobody.
+    #[error("a password without a user name")]
+    PasswordWithoutName,
+    /// The certificate names nobody, or not in a way that is taken.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The certificate is one device's, the user name another's.
+    #[error("the certificate names `{}`, the user name says otherwise", Visible(.certificate))]
+    OtherName {
+        /// The name in the certificate.
+        certificate: String,
+    },
+    /// Nobody of that name is registered.
+    #[error("no device is called `{}`", Visible(.name))]
+    Unknown {
+        /// As sent, or as in the certificate.
+        name: String,
+    },
+    /// The device is switched off.
+    #[error("the device is {0}")]
+    State(State),
+    /// Not among the device's certificates.
+    #[error("certificate {fingerprint} is not one of the device's")]
+    NotListed {
+        /// Of the leaf.
+        fingerprint: Fingerprint,
+    },
+    /// Revoked in the registry.
+    #[error("certificate {fingerprint} is revoked")]
+    Revoked {
+        /// Of the leaf.
+        fingerprint: Fingerprint,
+    },
+    /// Before its time, or the clock is wrong.
+    #[error("the certificate is not valid yet; is this machine's clock right?")]
+    NotYetValid,
+    /// After its time.
+    #[error("the certificate has expired")]
+    Expired,
+    /// `auth = "certificate"` or `"both"`.
+    #[error("the device must show a certificate")]
+    CertificateMissing,
+    /// `auth = "password"` or `"both"`, or a user name alone.
+    #[error("the device must give a password")]
+    PasswordMissing,
+    /// A password was given and there is nothing to compare it with.
+    #[error("the device has no password")]
+    NoPassword,
+    /// Another password.
+    #[error("wrong password")]
+    WrongPassword,
+    /// The hash could not be computed.
+    #[error("the password could not be checked: {0}")]
+    Unverifiable(VerifyError),
+    /// The client id is reserved (design section 6).
+    #[error("the client id belongs to device `{owner}`")]
+    ClientId {
+        /// The longest registered name that the id begins with.
+        owner: &'s str,
+    },
+    /// `client_id = "device"`: the id must begin with the device's own name.
+    #[error("the client id must be the device's name, or begin with it and one of `: - _ . /`")]
+    ForeignClientId,
+    /// The broker lost the name that it was given.
+    #[error("the session has no user name")]
+    NoName,
+}
+
+/// Whether a new client may connect, and the name by which it is known from now on: a device's, or
+/// [`ANONYMOUS`].
+///
+/// A refusal of a client that gave a password takes the time of a wrong password of the costliest kind in use
+/// unless a password was compared.
+///
+/// # Errors
+///
+/// Why not.
+pub fn admit<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<&'s str, Refused<'s>> {
+    let identified = identify(snapshot, login).and_then(|device| {
+        if let Some(device) = device {
+            check_client_id(snapshot, login.client_id, Some(device))?;
+        }
+        Ok(device)
+    });
+    match (identified, login.password) {
+        (Ok(Some(device)), Some(password)) => {
+            let Some(hash) = device.password() else {
+                take_the_time(snapshot, password);
+                return Err(Refused::NoPassword);
+            };
+            verify(hash, password)?;
+            Ok(device.name().as_str())
+        }
+        (Ok(Some(device)), None) => Ok(device.name().as_str()),
+        (Ok(None), _) => {
+            check_client_id(snapshot, login.client_id, None)?;
+            Ok(ANONYMOUS)
+        }
+        (Err(refused), password) => {
+            if let Some(password) = password {
+                take_the_time(snapshot, password);
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// Everything but the password itself: which device this is, `None` for anonymous.
+fn identify<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Option<&'s Device>, Refused<'s>> {
+    let certificate = match login.certificate {
+        Presented::None => None,
+        Presented::Unreadable => return Err(CertificateError::Unreadable.into()),
+        Presented::Der(der) => Some(Certificate::parse(der, &snapshot.settings().certificate)?),
+    };
+    let Some(certificate) = certificate else {
+        let Some(name) = login.username else {
+            return match (login.password, snapshot.admits_anonymous()) {
+                (Some(_), _) => Err(Refused::PasswordWithoutName),
+                (None, true) => Ok(None),
+                (None, false) => Err(Refused::Anonymous),
+            };
+        };
+        let device = usable(snapshot, name)?;
+        return match (device.auth(), login.password) {
+            (Auth::Certificate | Auth::Both, _) => Err(Refused::CertificateMissing),
+            (Auth::Any | Auth::Password, None) => Err(Refused::PasswordMissing),
+            (Auth::Any | Auth::Password, Some(_)) => Ok(Some(device)),
+        };
+    };
+    if login.username.is_some_and(|name| name != certificate.name) {
+        return Err(Refused::OtherName { certificate: certificate.name });
+    }
+    let device = usable(snapshot, &certificate.name)?;
+    check_certificate(device, &certificate, login.now)?;
+    match (device.auth(), login.password) {
+        (Auth::Password | Auth::Both, None) => Err(Refused::PasswordMissing),
+        _ => Ok(Some(device)),
+    }
+}
+
+/// Whether a session that was admitted before may stay. It is asked again after each SIGHUP, offline sessions
+/// included: those have no certificate, and after a restart of the broker no password either. What is there
+/// is judged, and the device must still be wanted.
+///
+/// # Errors
+///
+/// Why it must go.
+pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<(), Refused<'s>> {
+    let name = login.username.ok_or(Refused::NoName)?;
+    if name == ANONYMOUS {
+        return if snapshot.admits_anonymous() { Ok(()) } else { Err(Refused::Anonymous) };
+    }
+    let device = usable(snapshot, name)?;
+    match login.certificate {
+        Presented::None => {}
+        Presented::Unreadable => return Err(CertificateError::Unreadable.into()),
+        Presented::Der(der) => {
+            let certificate = Certificate::parse(der, &snapshot.settings().certificate)?;
+            if certificate.name != name {
+                return Err(Refused::OtherName { certificate: certificate.name });
+            }
+            check_certificate(device, &certificate, login.now)?;
+        }
+    }
+    check_client_id(snapshot, login.client_id, Some(device))?;
+    match (login.password, device.password()) {
+        (None, _) => Ok(()),
+        (Some(password), Some(hash)) => verify(hash, password),
+        (Some(_), None) => Err(Refused::NoPassword),
+    }
+}
+
+/// The device of that name, if it may connect at all.
+fn usable<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Device, Refused<'s>> {
+    let device = snapshot.device(name).ok_or_else(|| Refused::Unknown { name: name.to_owned() })?;
+    match device.state() {
+        State::Active | State::Quarantined => Ok(device),
+        State::Disabled | State::Retired => Err(Refused::State(device.state())),
+    }
+}
+
+fn check_certificate(
+    device: &Device,
+    certificate: &Certificate,
+    now: UnixSeconds,
+) -> Result<(), Refused<'static>> {
+    let fingerprint = certificate.fingerprint;
+    if device.revoked().contains(&fingerprint) {
+        return Err(Refused::Revoked { fingerprint });
+    }
+    let registered_until = match device.certificates() {
+        Certificates::Any => None,
+        Certificates::Listed(listed) => {
+            let found = listed.iter().find(|listed| listed.sha256 == fingerprint);
+            found.ok_or(Refused::NotListed { fingerprint })?.not_after
+        }
+    };
+    // The broker judges dates at the handshake only, and 2.1 can be told not to.
+    if now < certificate.not_before {
+        return Err(Refused::NotYetValid);
+    }
+    if now > certificate.not_after || registered_until.is_some_and(|last| now > last) {
+        return Err(Refused::Expired);
+    }
+    Ok(())
+}
+
+/// Whether this device, or nobody in particular, may use this client id.
+fn check_client_id<'s>(
+    snapshot: &'s Snapshot,
+    client_id: &str,
+    device: Option<&Device>,
+) -> Result<(), Refused<'s>> {
+    let rule = snapshot.settings().client_ids;
+    if rule == ClientIds::Any {
+        return Ok(());
+    }
+    match (snapshot.owner_of_client_id(client_id), device) {
+        (Some(owner), Some(device)) if owner.name() == device.name() => Ok(()),
+        (Some(owner), _) => Err(Refused::ClientId { owner: owner.name().as_str() }),
+        (None, Some(_)) if rule == ClientIds::Device => Err(Refused::ForeignClientId),
+        (None, _) => Ok(()),
+    }
+}
+
+fn verify(hash: &PasswordHash, password: &[u8]) -> Result<(), Refused<'static>> {
+    match hash.verify(password) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refused::WrongPassword),
+        Err(error) => Err(Refused::Unverifiable(error)),
+    }
+}
+
+/// Takes as long as a wrong password of the costliest kind in use, so that a clock does not tell which names
+/// exist.
+fn take_the_time(snapshot: &Snapshot, password: &[u8]) {
+    if let Some(decoy) = snapshot.costliest_hash() {
+        // Nothing could follow from either answer.
+        let _ = decoy.verify(password);
+    }
+}

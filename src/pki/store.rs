@@ -1,0 +1,178 @@
+//! The authority's directory: its files, their modes, its lock.
+//!
+//! ```text
+//! pki/              0700
+//!   ca.crt          0644  last to appear: without it there is no authority here
+//!   ca.key          0600  encrypted
+//!   ledger          0600  one line per event, see `ledger`
+//!   certs/SERIAL.crt      every certificate that was made
+//!   lock            0600  held by whoever writes
+//! ```
+#![forbid(unsafe_code)]
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// Where the authority is, unless told otherwise.
+pub const DEFAULT_DIRECTORY: &str = "/etc/citronella/pki";
+
+/// What files that are being written are called; one that stays behind was left by a kill.
+const UNFINISHED: &str = ".citronella-new-";
+
+/// Only the owner.
+pub(crate) const PRIVATE: u32 = 0o600;
+/// Everybody may read.
+pub(crate) const PUBLIC: u32 = 0o644;
+
+/// What the file system refused, and where.
+#[derive(Debug, Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct FileError {
+    /// `read`, `write`, …
+    pub action: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Adds the path to what the system says.
+pub(crate) fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> FileError + use<'a> {
+    move |source| FileError { action, path: path.to_owned(), source }
+}
+
+/// The directory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    directory: PathBuf,
+}
+
+/// Held while anything in the directory changes; the system lets go when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Store {
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// Makes the directory with mode 0700 if it is not there.
+    pub(crate) fn create(&self) -> Result<(), FileError> {
+        create_private(&self.directory)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.directory.join("ca.crt")
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.directory.join("ca.key")
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.directory.join("ledger")
+    }
+
+    /// Where the certificate with that serial is kept.
+    pub(crate) fn issued(&self, serial: &str) -> PathBuf {
+        self.directory.join("certs").join(format!("{serial}.crt"))
+    }
+
+    /// Waits until nobody else writes, then clears away what a killed writer left.
+    pub(crate) fn lock(&self) -> Result<Lock, FileError> {
+        let path = self.directory.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(PRIVATE)
+            .open(&path)
+            .map_err(at("open", &path))?;
+        file.lock().map_err(at("lock", &path))?;
+        for folder in [self.directory.clone(), self.directory.join("certs")] {
+            sweep(&folder);
+        }
+        Ok(Lock { _file: file })
+    }
+}
+
+/// Only what we write is called so, and whoever writes holds the lock. Litter does no harm, so nothing is said.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes a directory, and those above it, only for us; one that is there stays as it is.
+pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("make", path))
+}
+
+/// Replaces `path` by these bytes whole or not at all, with exactly this mode.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let writing = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .permissions(Permissions::from_mode(PRIVATE))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        // The umask applies to the mode at creation, not to this one.
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        sync(folder)
+    };
+    writing().map_err(at("write", path))
+}
+
+/// Makes what happened in a directory last.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_has_its_mode_whatever_it_had_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.key");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        replace(&path, b"new", PRIVATE).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(&folder.path().join("deep/pki"));
+        store.create().unwrap();
+        let litter = store.directory().join(format!("{UNFINISHED}x1"));
+        fs::write(&litter, "half").unwrap();
+        let _lock = store.lock().unwrap();
+        assert!(!litter.exists());
+        assert_eq!(fs::metadata(store.directory()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,91 @@
+//! Telling a session that is asked about again from a client that is new.
+//!
+//! After SIGHUP the broker asks about every session once more, online and offline ones alike, through the same
+//! event as for a new client (security_default.c, mosquitto_security_apply_default). Taking a new client for a
+//! known session would let it in unasked; taking a known session for a new client would throw it out, because
+//! an offline session has no certificate to show.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::event::BasicAuth;
+
+/// What has been seen of the broker's loop.
+#[derive(Default)]
+pub(super) struct Reauth {
+    /// A tick has come at least once: the window below will be closed again.
+    ticks: AtomicBool,
+    /// Between our RELOAD and the next tick.
+    window: AtomicBool,
+}
+
+impl Reauth {
+    /// Our RELOAD callback runs. In 2.0 the questions follow it without any work on sockets between (loop.c).
+    pub(super) fn reload(&self) {
+        self.window.store(self.ticks.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// A tick: whoever asks from now on is new.
+    pub(super) fn tick(&self) {
+        self.ticks.store(true, Ordering::Release);
+        self.window.store(false, Ordering::Release);
+    }
+
+    /// Whether the event is about a session that the broker already has.
+    ///
+    /// 2.1 says so itself. 2.0 cannot be asked: there it is the window, and not a websocket, because libwebsockets
+    /// runs before the tick and may bring new clients. (A connected websocket client has its certificate and its
+    /// password still, and is judged like a new one.)
+    pub(super) fn is_known(&self, event: &BasicAuth<'_>) -> bool {
+        match event.known_session {
+            Some(known) => known,
+            // COMPAT: Mosquitto 2.0.
+            None => self.window.load(Ordering::Acquire) && !event.websocket,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::Presented;
+
+    fn event(known_session: Option<bool>, websocket: bool) -> BasicAuth<'static> {
+        BasicAuth {
+            client_id: "c",
+            username: None,
+            password: None,
+            address: None,
+            certificate: Presented::None,
+            known_session,
+            websocket,
+        }
+    }
+
+    #[test]
+    fn the_window_is_open_from_reload_to_tick() {
+        let reauth = Reauth::default();
+        reauth.tick();
+        assert!(!reauth.is_known(&event(None, false)));
+        reauth.reload();
+        assert!(reauth.is_known(&event(None, false)));
+        assert!(!reauth.is_known(&event(None, true)), "a websocket client may be new");
+        reauth.tick();
+        assert!(!reauth.is_known(&event(None, false)));
+    }
+
+    #[test]
+    fn a_broker_without_ticks_never_opens_it() {
+        let reauth = Reauth::default();
+        reauth.reload();
+        assert!(!reauth.is_known(&event(None, false)));
+    }
+
+    #[test]
+    fn what_the_broker_says_counts_whatever_the_window() {
+        let reauth = Reauth::default();
+        reauth.tick();
+        reauth.reload();
+        assert!(!reauth.is_known(&event(Some(false), false)));
+        assert!(reauth.is_known(&event(Some(true), true)));
+    }
+}

@@ -1,0 +1,221 @@
+//! The decision: a pure function of the policy, who asks, and what is asked.
+//!
+//! ```text
+//!   publish, receive   every rule that matches the name                            walk
+//!   subscribe          a deny that meets the filter; the union of the allows       meet, cover
+//!   unsubscribe        a valid filter is enough
+//! ```
+
+use super::{
+    Actions, Allowed, Asked, Broken, Decision, Denied, Effect, Request, RuleRef, Subject, WideSubscribe,
+    cover::{Cover, Covering, Pattern, RuleAt, keep},
+    index::{Index, ROOT, Says},
+    meet::Meeting,
+    walk::{Levels, Walk},
+};
+use crate::topic::{Filter, MAX_LEVELS, NameLevel, scan};
+
+/// Names of up to so many levels are split into a small array; only deeper ones pay for a large one.
+const FEW_LEVELS: usize = 16;
+
+/// What one device may do: the rules it shares with others and its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    indexes: [Option<&'a Index>; 2],
+    wide: WideSubscribe,
+}
+
+/// Allow or deny, with the parts that both are made of.
+type Verdict<'a> = Result<Allowed<'a>, Denied<'a>>;
+
+impl<'a> Policy<'a> {
+    /// A policy is the union of two indexes: `roles`, shared by all devices with the same roles (and `[everyone]`),
+    /// and the device's `own` block. Reasons prefer rules of the first.
+    #[must_use]
+    pub fn new(roles: Option<&'a Index>, own: Option<&'a Index>, wide: WideSubscribe) -> Self {
+        Self { indexes: [roles, own], wide }
+    }
+
+    /// Whether `subject` may do what it asks, and why. Cannot fail, does not allocate, does no I/O.
+    ///
+    /// A deny rule with a placeholder that has no usable value for this subject refuses everything but giving up a
+    /// subscription: nobody can say what the rule was to protect.
+    pub fn decide(&self, subject: &Subject<'a>, request: &Request<'a>) -> Decision<'a> {
+        match (Asked { policy: *self, subject: *subject, request: *request }).judge() {
+            Ok(allowed) => Decision::Allow(allowed),
+            Err(denied) => Decision::Deny(denied),
+        }
+    }
+
+    /// All its indexes, the earlier first.
+    pub(super) fn indexes(&self) -> impl Iterator<Item = (usize, &'a Index)> + use<'a> {
+        self.indexes.into_iter().enumerate().filter_map(|(which, index)| Some((which, index?)))
+    }
+
+    /// Whether `filter` is judged by `wide_subscribe = "filter"`; shared subscriptions stay strict.
+    pub(super) fn is_wide(&self, filter: Filter<'_>) -> bool {
+        self.wide == WideSubscribe::Filter && filter.group().is_none()
+    }
+
+    fn rule(&self, found: Option<RuleAt>) -> Option<RuleRef<'a>> {
+        let (which, rule) = found?;
+        self.index(which)?.rule(rule)
+    }
+
+    fn index(&self, which: usize) -> Option<&'a Index> {
+        *self.indexes.get(which)?
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn judge(&self) -> Verdict<'a> {
+        match self.request {
+            Request::Publish { topic, .. } => self.name(topic, Actions::PUBLISH),
+            Request::Receive { topic } => self.name(topic, Actions::RECEIVE),
+            Request::Subscribe { filter } => {
+                let filter = Filter::parse(filter).map_err(Denied::Malformed)?;
+                self.need_values()?;
+                let pattern = Pattern::new(filter);
+                if self.policy.is_wide(filter) { self.wide(&pattern) } else { self.strict(filter, &pattern) }
+            }
+            Request::Unsubscribe { filter } => match Filter::parse(filter) {
+                Ok(_) => Ok(Allowed::Unsubscribe),
+                Err(error) => Err(Denied::Malformed(error)),
+            },
+        }
+    }
+
+    fn name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+        let mut levels = Levels::<'_, FEW_LEVELS>::new();
+        scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
+        match levels.all() {
+            Some(levels) => self.levels(levels, action),
+            None => self.deep_name(topic, action),
+        }
+    }
+
+    #[cold]
+    fn deep_name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+        let mut levels = Levels::<'_, MAX_LEVELS>::new();
+        scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
+        self.levels(levels.all().unwrap_or_default(), action)
+    }
+
+    /// Deny beats allow; an allow whose limits fail is none.
+    fn levels(&self, levels: &[NameLevel<'_>], action: Actions) -> Verdict<'a> {
+        self.need_values()?;
+        let (allow, deny) = (Says::new(Effect::Allow, action), Says::new(Effect::Deny, action));
+        let (mut allowed, mut denied, mut limited) = (None, None, None);
+        for (which, index) in self.policy.indexes() {
+            // The rule of an earlier index is preferred anyway.
+            let wanted = if allowed.is_some() { deny } else { allow.and(deny) };
+            Walk { index, levels, subject: &self.subject, wanted }.from(ROOT, 0, &mut |end| {
+                if end.says.meets(deny) {
+                    keep(&mut denied, (which, end.rule));
+                } else if end.says.meets(allow) {
+                    let breaks = end.says.is_limited() && broken(index, end.rule, &self.request).is_some();
+                    keep(if breaks { &mut limited } else { &mut allowed }, (which, end.rule));
+                }
+            });
+            if denied.is_some() {
+                break;
+            }
+        }
+        if let Some(rule) = self.policy.rule(denied) {
+            return Err(Denied::Rule { rule, asked: *self });
+        }
+        if denied.is_none()
+            && let Some(rule) = self.policy.rule(allowed)
+        {
+            return Ok(Allowed::Rule(rule));
+        }
+        match self.limit(limited) {
+            Some((rule, broken)) => Err(Denied::Limit { rule, broken, asked: *self }),
+            None => Err(Denied::NoRule { asked: *self, levels: levels.len() }),
+        }
+    }
+
+    /// Every topic of the filter is allowed, and none denied.
+    fn strict(&self, filter: Filter<'_>, pattern: &Pattern<'_>) -> Verdict<'a> {
+        // Which member of a group gets a message is decided before delivery is: what one may not have is lost to all.
+        let hide = if filter.group().is_some() { Actions::RECEIVE } else { Actions::default() };
+        let met = self.meet(pattern, Says::new(Effect::Deny, Actions::SUBSCRIBE.and(hide)));
+        if let Some(rule) = self.policy.rule(met) {
+            return Err(Denied::Rule { rule, asked: *self });
+        }
+        let cover = self.cover(pattern, Says::new(Effect::Allow, Actions::SUBSCRIBE));
+        let gap = cover.gap(pattern);
+        match (self.policy.rule(cover.whole), self.policy.rule(cover.some)) {
+            (Some(rule), _) if met.is_none() && gap.is_none() => Ok(Allowed::Rule(rule)),
+            (None, Some(rule)) if met.is_none() && gap.is_none() => Ok(Allowed::Together(rule)),
+            _ => Err(self.no_rule(gap, pattern)),
+        }
+    }
+
+    /// Some topic of the filter is allowed, and no rule denies all of them.
+    fn wide(&self, pattern: &Pattern<'_>) -> Verdict<'a> {
+        let inside = self.cover(pattern, Says::new(Effect::Deny, Actions::SUBSCRIBE)).whole;
+        if let Some(rule) = self.policy.rule(inside) {
+            return Err(Denied::Rule { rule, asked: *self });
+        }
+        let met = self.meet(pattern, Says::new(Effect::Allow, Actions::SUBSCRIBE));
+        match self.policy.rule(met) {
+            Some(rule) if inside.is_none() => Ok(Allowed::Rule(rule)),
+            _ => Err(self.no_rule(None, pattern)),
+        }
+    }
+
+    fn no_rule(&self, gap: Option<usize>, pattern: &Pattern<'_>) -> Denied<'a> {
+        Denied::NoRule { asked: *self, levels: gap.unwrap_or(pattern.levels().len()) }
+    }
+
+    fn meet(&self, pattern: &Pattern<'_>, wanted: Says) -> Option<RuleAt> {
+        let subject = &self.subject;
+        self.policy.indexes().find_map(|(which, index)| {
+            Meeting { index, which, pattern, subject, wanted, met: None }.earliest()
+        })
+    }
+
+    fn cover(&self, pattern: &Pattern<'_>, wanted: Says) -> Cover {
+        let mut cover = Cover::default();
+        for (which, index) in self.policy.indexes() {
+            Covering { index, which, pattern, subject: &self.subject, wanted }.add_to(&mut cover);
+        }
+        cover
+    }
+
+    /// Refuses a subject for whom some deny rule cannot be filled in.
+    fn need_values(&self) -> Result<(), Denied<'a>> {
+        for (_, index) in self.policy.indexes() {
+            if let Some((rule, placeholder)) = index.unfillable(&self.subject) {
+                return Err(Denied::Unfillable { rule: index.rule(rule), placeholder });
+            }
+        }
+        Ok(())
+    }
+
+    fn limit(&self, found: Option<RuleAt>) -> Option<(RuleRef<'a>, Broken)> {
+        let (which, rule) = found?;
+        let index = self.policy.index(which)?;
+        Some((index.rule(rule)?, broken(index, rule, &self.request)?))
+    }
+}
+
+/// The limit of a rule's block that a publish breaks.
+fn broken(index: &Index, rule: u32, request: &Request<'_>) -> Option<Broken> {
+    match *request {
+        Request::Publish { qos, retain, payload_bytes, .. } => {
+            let limits = index.limits(rule)?;
+            match (limits.max_qos, limits.max_payload) {
+                (Some(max), _) if qos > max => Some(Broken::Qos { max }),
+                _ if retain && limits.no_retain => Some(Broken::Retain),
+                (_, Some(max_bytes)) if payload_bytes > max_bytes => Some(Broken::Payload { max_bytes }),
+                _ => None,
+            }
+        }
+        Request::Subscribe { .. } | Request::Receive { .. } | Request::Unsubscribe { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Whether a filter and the rules have a topic in common.
+
+use super::{
+    Subject,
+    cover::{Pattern, RuleAt, is_any, keep},
+    index::{End, Hole, Index, ROOT, Says},
+    walk::is_dollar,
+};
+
+/// One question about one pattern.
+pub(super) struct Meeting<'w> {
+    pub(super) index: &'w Index,
+    /// Which index this is.
+    pub(super) which: usize,
+    pub(super) pattern: &'w Pattern<'w>,
+    pub(super) subject: &'w Subject<'w>,
+    pub(super) wanted: Says,
+    /// The earliest rule met so far.
+    pub(super) met: Option<RuleAt>,
+}
+
+/// What the levels walked so far leave open.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Path {
+    /// One empty level, as between `+` and `/#`: no topic, unless more levels follow.
+    Blank,
+    Usable,
+}
+
+impl Meeting<'_> {
+    /// The earliest rule that matches some topic of the pattern.
+    pub(super) fn earliest(mut self) -> Option<RuleAt> {
+        self.from(ROOT, 0, Path::Usable);
+        self.met
+    }
+
+    /// `node` is where the first `depth` levels lead. Recurses at most as deep as rules have levels.
+    fn from(&mut self, node: u32, depth: usize, path: Path) {
+        let Some((here, next)) = self.index.node(node) else { return };
+        if !here.below.meets(self.wanted) {
+            return;
+        }
+        let levels = self.pattern.levels();
+        let spent = depth >= levels.len();
+        let hidden = depth == 0 && is_dollar(levels);
+        let no_topic = spent && path == Path::Blank && !self.pattern.open;
+        if !(hidden || no_topic) {
+            self.note(self.index.rest(here, next));
+        }
+        if spent {
+            self.note(self.index.exact(here));
+        }
+        let level = levels.get(depth);
+        if spent && !self.pattern.open {
+            return;
+        }
+        // A level whose text the pattern leaves free; at the start it cannot be one with `$`.
+        let free = level.is_none_or(is_any);
+        let shown = |text: &[u8]| free && !(depth == 0 && text.starts_with(b"$"));
+        let blank = |text: &[u8]| if depth == 0 && text.is_empty() { Path::Blank } else { Path::Usable };
+        if here.plus != ROOT && !hidden {
+            let path = level.map_or(Path::Usable, |level| blank(level.text));
+            self.from(here.plus, depth + 1, path);
+        }
+        for hole in self.index.holes(here, next) {
+            let fits = match level {
+                Some(level) if !free => self.index.fits(hole, level.text, self.subject),
+                _ => shown(self.prefix(hole)) && self.index.can_fill(hole, self.subject),
+            };
+            if fits {
+                self.from(hole.child, depth + 1, Path::Usable);
+            }
+        }
+        match level {
+            Some(level) if !free => {
+                if let Some(child) = self.index.literal(node, level) {
+                    self.from(child, depth + 1, blank(level.text));
+                }
+            }
+            _ => {
+                for (child, text) in self.index.literals(here, next).filter(|(_, text)| shown(text)) {
+                    self.from(child, depth + 1, blank(text));
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, ends: &[End]) {
+        for end in ends.iter().filter(|end| end.says.meets(self.wanted)) {
+            keep(&mut self.met, (self.which, end.rule));
+        }
+    }
+
+    fn prefix(&self, hole: &Hole) -> &[u8] {
+        self.index.around(hole).map_or(&[], |(prefix, _)| prefix)
+    }
+}

@@ -1,0 +1,81 @@
+//! Which rules match a topic name.
+
+use super::{
+    Subject,
+    index::{End, Index, Says},
+};
+use crate::topic::NameLevel;
+
+/// Levels on the stack: decisions do not allocate.
+pub(super) struct Levels<'t, const N: usize> {
+    items: [NameLevel<'t>; N],
+    count: usize,
+}
+
+impl<'t, const N: usize> Levels<'t, N> {
+    pub(super) fn new() -> Self {
+        Self { items: [NameLevel::default(); N], count: 0 }
+    }
+
+    pub(super) fn push(&mut self, level: NameLevel<'t>) {
+        if let Some(free) = self.items.get_mut(self.count) {
+            *free = level;
+        }
+        self.count += 1;
+    }
+
+    /// All that were pushed, or `None` if they were more than `N`.
+    pub(super) fn all(&self) -> Option<&[NameLevel<'t>]> {
+        self.items.get(..self.count)
+    }
+}
+
+/// One question about one name.
+pub(super) struct Walk<'w> {
+    pub(super) index: &'w Index,
+    /// At least one, at most `MAX_LEVELS`.
+    pub(super) levels: &'w [NameLevel<'w>],
+    pub(super) subject: &'w Subject<'w>,
+    /// Which rules are looked for; branches without any are not entered.
+    pub(super) wanted: Says,
+}
+
+impl Walk<'_> {
+    /// Lends `found` the end of every rule that matches, and of some that say something else.
+    ///
+    /// `node` is where the first `depth` levels lead. Recurses as deep as the name has levels, and meets no node twice.
+    pub(super) fn from<F: FnMut(&End)>(&self, mut node: u32, mut depth: usize, found: &mut F) {
+        while let Some((here, next)) = self.index.node(node) {
+            if !here.below.meets(self.wanted) {
+                return;
+            }
+            // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
+            let hidden = depth == 0 && is_dollar(self.levels);
+            if !hidden {
+                self.index.rest(here, next).iter().for_each(&mut *found);
+            }
+            let Some(level) = self.levels.get(depth) else {
+                self.index.exact(here).iter().for_each(&mut *found);
+                return;
+            };
+            depth += 1;
+            if here.plus != 0 && !hidden {
+                self.from(here.plus, depth, found);
+            }
+            for hole in self.index.holes(here, next) {
+                if self.index.fits(hole, level.text, self.subject) {
+                    self.from(hole.child, depth, found);
+                }
+            }
+            match self.index.literal(node, level) {
+                Some(child) => node = child,
+                None => return,
+            }
+        }
+    }
+}
+
+/// Whether the first level starts with `$`.
+pub(super) fn is_dollar(levels: &[NameLevel<'_>]) -> bool {
+    levels.first().is_some_and(|level| level.text.starts_with(b"$"))
+}

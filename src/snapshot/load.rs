@@ -1,0 +1,199 @@
+//! From the files to a snapshot, or to everything that is wrong with them.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Entry, Snapshot, Unlisted};
+use crate::{
+    config::{self, Config, DefaultCertificates, RoleId},
+    diag::{Diagnostic, Report},
+    fs::{self, Holds},
+    ident, password,
+    policy::{Attributes, Index},
+    registry::{self, Certificates, Device, Password, Registry},
+};
+
+/// The role that quarantined devices have instead of their own.
+const QUARANTINE: &str = "quarantine";
+
+/// Digits of a revision: enough to tell any two that ever were.
+const REVISION_DIGITS: usize = 12;
+
+/// Whether who may write and read the files is judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Permissions {
+    /// As the broker does: what strangers can write is not used.
+    Judge,
+    /// For files that are not in use, such as a draft in a home folder.
+    Ignore,
+}
+
+/// What came of loading.
+pub struct Loaded {
+    /// Nothing if the report has an error.
+    pub snapshot: Option<Snapshot>,
+    /// Every mistake and warning of all files.
+    pub report: Report,
+}
+
+impl Snapshot {
+    /// Reads the settings at `config_path` and the files they name. It is all or nothing: one error anywhere
+    /// and there is no snapshot, but everything that is wrong is in the report.
+    #[must_use]
+    pub fn load(config_path: &Path, permissions: Permissions) -> Loaded {
+        let mut files = Files { permissions, read: Vec::new(), digest: Sha256::new(), report: Report::new() };
+        let snapshot = load(config_path, &mut files);
+        let report = files.report;
+        Loaded { snapshot: snapshot.filter(|_| !report.has_errors()), report }
+    }
+}
+
+fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
+    let text = files.read(config_path, Holds::Rules)?;
+    let config = config::parse(config_path, &text, &mut files.report);
+
+    let registry_file = config.settings.registry_file.clone();
+    let mut registry = match files.read(&registry_file, Holds::Hashes) {
+        Some(text) => registry::read::parse(&registry_file, &text, &config, &mut files.report),
+        None => Registry::default(),
+    };
+    let mut unlisted = Vec::new();
+    if let Some(path) = &config.settings.password_file
+        && let Some(text) = files.read(path, Holds::Hashes)
+    {
+        unlisted = add_password_file(&mut registry, path, &text, &mut files.report);
+    }
+    if files.report.has_errors() {
+        return None;
+    }
+    let mut snapshot = compile(config, registry);
+    snapshot.unlisted = unlisted;
+    snapshot.revision = files.revision();
+    snapshot.files = std::mem::take(&mut files.read);
+    Some(snapshot)
+}
+
+/// The files read so far.
+struct Files {
+    permissions: Permissions,
+    read: Vec<PathBuf>,
+    digest: Sha256,
+    report: Report,
+}
+
+impl Files {
+    fn read(&mut self, path: &Path, holds: Holds) -> Option<String> {
+        let read = fs::read(path, fs::MAX_FILE_BYTES);
+        self.read.push(path.to_owned());
+        match read {
+            Ok(text) => {
+                if self.permissions == Permissions::Judge {
+                    self.report.extend(fs::judge(path, &text.metadata, holds));
+                }
+                // The length keeps two files from being taken for one.
+                self.digest.update(text.text.len().to_be_bytes());
+                self.digest.update(&text.text);
+                Some(text.text)
+            }
+            Err(error) => {
+                self.report.push(Diagnostic::general(error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn revision(&self) -> String {
+        let digest = self.digest.clone().finalize();
+        let mut digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.truncate(REVISION_DIGITS);
+        digits
+    }
+}
+
+/// Gives the hashes of the password file to their devices; returns the users who are no devices.
+fn add_password_file(registry: &mut Registry, path: &Path, text: &str, report: &mut Report) -> Vec<Unlisted> {
+    let (source, users) = password::file::parse(path, text, report);
+    let mut unlisted = Vec::new();
+    for user in users {
+        let Some(device) = registry.get_mut(&user.name) else {
+            let place = source.place(user.span.start);
+            unlisted.push(Unlisted { name: user.name, place });
+            continue;
+        };
+        if device.password.is_some() {
+            let message = format!("`{}` has a password here and another at {}", user.name, device.place);
+            report.push(Diagnostic::error(&source, user.span, message).help("take one of them out"));
+        } else {
+            device.password = Some(Password { hash: user.hash, generated: false });
+        }
+    }
+    unlisted
+}
+
+fn compile(config: Config, mut registry: Registry) -> Snapshot {
+    if config.settings.default_certificates == DefaultCertificates::Any {
+        for device in registry.iter_mut().filter(|device| device.password.is_none()) {
+            device.certificates.get_or_insert(Certificates::Any);
+        }
+    }
+    let costliest =
+        registry.iter().filter_map(Device::password).max_by_key(|hash| hash.cost()).map(|hash| hash.kind());
+    let client_ids = registry.iter().map(|device| device.name().as_str().len()).max().unwrap_or_default();
+    let mut indexes = Indexes { config: &config, by_roles: HashMap::default() };
+    let count = registry.len();
+    let mut devices = HashMap::with_capacity_and_hasher(count, foldhash::fast::RandomState::default());
+    for device in registry.into_devices() {
+        let roles = indexes.of_roles(&device.roles);
+        let own = device.own_block().map(|own| Arc::new(Index::compile(std::slice::from_ref(own))));
+        devices.insert(device.name.clone(), Entry { device, roles, own });
+    }
+    let role_sets = indexes.by_roles.len();
+    let anonymous = config.anonymous.as_ref().map(|block| Index::compile(std::slice::from_ref(block)));
+    let quarantine = config.roles.find(QUARANTINE).map_or_else(Vec::new, |role| {
+        let whole = config.roles.expand(&[role]);
+        whole.iter().filter_map(|role| config.roles.block(*role)).map(Arc::clone).collect()
+    });
+    Snapshot {
+        quarantine: Index::compile(&quarantine),
+        anonymous,
+        devices,
+        role_sets,
+        longest_name_bytes: client_ids.min(ident::MAX_NAME_BYTES),
+        no_attributes: Attributes::default(),
+        costliest,
+        unlisted: Vec::new(),
+        revision: String::new(),
+        files: Vec::new(),
+        settings: config.settings,
+        roles: config.roles,
+    }
+}
+
+/// One index for all devices whose roles come to the same.
+struct Indexes<'c> {
+    config: &'c Config,
+    by_roles: HashMap<Box<[RoleId]>, Arc<Index>, foldhash::fast::RandomState>,
+}
+
+impl Indexes<'_> {
+    fn of_roles(&mut self, roles: &[RoleId]) -> Arc<Index> {
+        let whole = self.config.roles.expand(roles);
+        if let Some(known) = self.by_roles.get(&whole) {
+            return Arc::clone(known);
+        }
+        let blocks: Vec<_> = whole
+            .iter()
+            .filter_map(|role| self.config.roles.block(*role))
+            .chain(&self.config.everyone)
+            .map(Arc::clone)
+            .collect();
+        let index = Arc::new(Index::compile(&blocks));
+        self.by_roles.insert(whole, Arc::clone(&index));
+        index
+    }
+}

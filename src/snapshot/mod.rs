@@ -1,0 +1,158 @@
+//! Everything loaded: settings, devices, compiled policies. Immutable; a change makes a new one.
+#![forbid(unsafe_code)]
+
+mod load;
+
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+
+use crate::{
+    config::{Roles, Settings},
+    diag::Place,
+    ident::{self, DeviceName},
+    password::{Kind, PasswordHash},
+    policy::{Attributes, Decision, Denied, Index, Policy, Request, Subject},
+    registry::{Device, State},
+};
+
+pub use load::{Loaded, Permissions};
+
+/// All that was read, checked and compiled. Loading is [`Snapshot::load`].
+pub struct Snapshot {
+    settings: Settings,
+    roles: Roles,
+    devices: HashMap<DeviceName, Entry, foldhash::fast::RandomState>,
+    role_sets: usize,
+    anonymous: Option<Index>,
+    quarantine: Index,
+    longest_name_bytes: usize,
+    no_attributes: Attributes,
+    costliest: Option<Kind>,
+    unlisted: Vec<Unlisted>,
+    revision: String,
+    files: Vec<PathBuf>,
+}
+
+struct Entry {
+    device: Device,
+    /// Shared by all devices whose roles come to the same; what everyone may is in it.
+    roles: Arc<Index>,
+    own: Option<Arc<Index>>,
+}
+
+/// A user of the password file who is no device and therefore refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unlisted {
+    /// Could be the name of a device.
+    pub name: Box<str>,
+    /// The line in the password file.
+    pub place: Place,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Snapshot({}, {} devices)", self.revision, self.devices.len())
+    }
+}
+
+impl Snapshot {
+    /// May this client do this? `name` is the device's, or [`ident::ANONYMOUS`].
+    ///
+    /// Pure: no clock, no lock, no I/O, and the same answer for the same question for ever.
+    pub fn authorize<'a>(&'a self, name: &'a str, client_id: &'a str, request: &Request<'a>) -> Decision<'a> {
+        let refused = |reason| Decision::Deny(Denied::Outside(reason));
+        let wide = self.settings.wide_subscribe;
+        if name == ident::ANONYMOUS {
+            let Some(index) = &self.anonymous else { return refused("anonymous clients are not admitted") };
+            let nobody = Subject { device: None, client_id, attributes: &self.no_attributes };
+            return Policy::new(Some(index), None, wide).decide(&nobody, request);
+        }
+        let Some(Entry { device, roles, own }) = self.devices.get(name) else {
+            return refused("no device has this name");
+        };
+        let policy = match device.state() {
+            State::Active => Policy::new(Some(roles), own.as_deref(), wide),
+            State::Quarantined => Policy::new(Some(&self.quarantine), None, wide),
+            State::Disabled => return refused("the device is disabled"),
+            State::Retired => return refused("the device is retired"),
+        };
+        let subject = Subject { device: Some(name), client_id, attributes: device.attributes() };
+        policy.decide(&subject, request)
+    }
+
+    /// The device of exactly this name.
+    #[must_use]
+    pub fn device(&self, name: &str) -> Option<&Device> {
+        self.devices.get(name).map(|entry| &entry.device)
+    }
+
+    /// All devices, in no particular order.
+    pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device> {
+        self.devices.values().map(|entry| &entry.device)
+    }
+
+    /// Whether clients without any name may connect.
+    #[must_use]
+    pub fn admits_anonymous(&self) -> bool {
+        self.anonymous.is_some()
+    }
+
+    /// The device that a client id belongs to: the one of exactly this name, else the longest name that is
+    /// followed by `:`, `-`, `_`, `.` or `/` in it.
+    #[must_use]
+    pub fn owner_of_client_id(&self, client_id: &str) -> Option<&Device> {
+        if let Some(device) = self.device(client_id) {
+            return Some(device);
+        }
+        // No name is longer, whatever an attacker sends.
+        let ends = client_id.char_indices().take_while(|(at, _)| *at <= self.longest_name_bytes);
+        let ends: Vec<usize> =
+            ends.filter(|(_, ch)| matches!(ch, ':' | '-' | '_' | '.' | '/')).map(|(at, _)| at).collect();
+        ends.iter().rev().find_map(|end| self.device(client_id.get(..*end)?))
+    }
+
+    /// What is neither rule nor device.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The roles, as written and with what they include.
+    #[must_use]
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Users of the password file who are no devices, in its order.
+    #[must_use]
+    pub fn unlisted_users(&self) -> &[Unlisted] {
+        &self.unlisted
+    }
+
+    /// A hash that no password fits and that takes as long as the costliest in use: what is verified for a name
+    /// that does not exist. `None` while no device has a password.
+    #[must_use]
+    pub fn costliest_hash(&self) -> Option<PasswordHash> {
+        self.costliest.map(PasswordHash::decoy)
+    }
+
+    /// Twelve hexadecimal digits that stand for the content of all files.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The files read: settings, registry, and the password file if there is one.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// How many different sets of roles the devices have; so many policies were compiled for them.
+    #[must_use]
+    pub fn role_sets(&self) -> usize {
+        self.role_sets
+    }
+}
+
+#[cfg(test)]
+mod tests;
