@@ -15,6 +15,7 @@
 mod support;
 
 mod artefact;
+mod broker_guarded;
 mod golden;
 mod harness;
 mod layers;
