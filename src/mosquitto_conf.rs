@@ -155,7 +155,7 @@ mod tests {
     fn the_configuration_is_found_in_the_command_line() {
         let found = path_in_command_line(b"/usr/sbin/mosquitto\0-v\0-c\0/etc/mosquitto/mosquitto.conf\0");
         assert_eq!(found.as_deref(), Some(Path::new("/etc/mosquitto/mosquitto.conf")));
-        assert_eq!(path_in_command_line(b"mosquitto\0-p\01883\0"), None);
+        assert_eq!(path_in_command_line(b"mosquitto\0-v\0"), None);
         assert_eq!(path_in_command_line(b"mosquitto\0-c\0"), None);
     }
 }

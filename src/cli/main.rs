@@ -1,1 +1,96 @@
-fn main() {}
+//! `citronella`: runs the authority and the registry, and explains every decision.
+//!
+//! One file per verb. A verb turns its arguments into a call of the library and prints what comes back; results
+//! go to standard output, talk to standard error.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod cert;
+mod check;
+mod device;
+mod explain;
+mod files;
+mod init;
+mod output;
+mod passphrase;
+mod password;
+mod registry;
+mod world;
+
+use output::{Failure, Outcome, Output};
+use world::World;
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, allowed, clean; 1 no, denied, problems found; 2 it could not be done.
+
+Three commands to a guarded broker:
+  sudo citronella init
+  sudo citronella device add thunder10 --role sensor
+  sudo systemctl restart mosquitto";
+
+/// Guards a Mosquitto broker: certificates, passwords and topic rules for each device
+#[derive(Parser)]
+#[command(name = "citronella", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    world: world::WorldOptions,
+    #[command(flatten)]
+    output: output::OutputOptions,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Init(init::Arguments),
+    #[command(subcommand)]
+    Device(device::Verb),
+    #[command(subcommand)]
+    Cert(cert::Verb),
+    #[command(subcommand)]
+    Password(password::Verb),
+    Check(check::Arguments),
+    Explain(explain::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(&arguments.output);
+    let world = World::new(arguments.world);
+    let outcome = match arguments.verb {
+        Verb::Init(arguments) => init::run(&world, &output, arguments),
+        Verb::Device(verb) => device::run(&world, &output, verb),
+        Verb::Cert(verb) => cert::run(&world, &output, verb),
+        Verb::Password(verb) => password::run(&world, &output, verb),
+        Verb::Check(arguments) => check::run(&world, &output, &arguments),
+        Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => output.fail(&failure),
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Yes => Self::SUCCESS,
+            Outcome::No => Self::from(1),
+        }
+    }
+}
+
+/// What a verb comes back with; scripts read it as the exit status.
+type Answer = Result<Outcome, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_of_the_command_line_are_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -9,6 +9,10 @@ use super::sys;
 use crate::plugin::{Host, Level, Presented};
 
 type Callback = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
+
+/// An event of `enum mosquitto_plugin_event`, and who answers it.
+pub(super) type Registration = (u32, Callback);
+
 type Register = unsafe extern "C" fn(
     *mut sys::mosquitto_plugin_id_t,
     c_int,
@@ -114,8 +118,7 @@ impl Broker {
     pub(super) unsafe fn register(
         &self,
         id: *mut sys::mosquitto_plugin_id_t,
-        event: u32,
-        callback: Callback,
+        (event, callback): Registration,
         user_data: *mut c_void,
     ) -> Result<(), RegisterError> {
         let event = c_int::try_from(event).unwrap_or(-1);
@@ -136,8 +139,7 @@ impl Broker {
     pub(super) unsafe fn unregister(
         &self,
         id: *mut sys::mosquitto_plugin_id_t,
-        event: u32,
-        callback: Callback,
+        (event, callback): Registration,
     ) {
         let event = c_int::try_from(event).unwrap_or(-1);
         // SAFETY: by this function's contract.

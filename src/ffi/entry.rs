@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{
-    api::{Broker, RegisterError, bytes},
+    api::{Broker, RegisterError, Registration, bytes},
     event,
     guard::{guarded, install_hook},
     sys,
@@ -130,8 +130,10 @@ unsafe fn read_options(options: *const sys::mosquitto_opt, count: c_int) -> Vec<
     // SAFETY: not null, and `count` long by this function's contract.
     let options = unsafe { slice::from_raw_parts(options, count) };
     let copy = |option: &sys::mosquitto_opt| {
-        // SAFETY: C strings or null, kept by the broker until it ends.
-        let (key, value) = unsafe { (bytes(option.key), bytes(option.value)) };
+        // SAFETY: a C string or null, kept by the broker until it ends.
+        let key = unsafe { bytes(option.key) };
+        // SAFETY: as above.
+        let value = unsafe { bytes(option.value) };
         PluginOption {
             key: String::from_utf8_lossy(key.unwrap_or_default()).into_owned(),
             value: value.unwrap_or_default().to_vec(),
@@ -140,10 +142,8 @@ unsafe fn read_options(options: *const sys::mosquitto_opt, count: c_int) -> Vec<
     options.iter().map(copy).collect()
 }
 
-type Callback = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
-
 /// The events we want, in the order in which they are registered.
-const CALLBACKS: [(u32, Callback); 4] = [
+const CALLBACKS: [Registration; 4] = [
     (sys::mosquitto_plugin_event::MOSQ_EVT_RELOAD, on_reload),
     (sys::mosquitto_plugin_event::MOSQ_EVT_BASIC_AUTH, on_basic_auth),
     (sys::mosquitto_plugin_event::MOSQ_EVT_ACL_CHECK, on_acl_check),
@@ -160,13 +160,13 @@ unsafe fn register_all(
     id: *mut sys::mosquitto_plugin_id_t,
     user_data: *mut c_void,
 ) -> Result<(), RegisterError> {
-    for (done, (event, callback)) in CALLBACKS.iter().enumerate() {
+    for (done, registration) in CALLBACKS.into_iter().enumerate() {
         // SAFETY: by this function's contract.
-        if let Err(error) = unsafe { broker.register(id, *event, *callback, user_data) } {
+        if let Err(error) = unsafe { broker.register(id, registration, user_data) } {
             // On 2.0 the first instance of two has registered the same functions: its registrations stay.
-            for (event, callback) in CALLBACKS.iter().take(done) {
+            for registration in CALLBACKS.into_iter().take(done) {
                 // SAFETY: by this function's contract.
-                unsafe { broker.unregister(id, *event, *callback) };
+                unsafe { broker.unregister(id, registration) };
             }
             return Err(error);
         }

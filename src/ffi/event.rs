@@ -60,8 +60,10 @@ pub(super) unsafe fn basic_auth<R>(
     // A name of its own, because `mosquitto_set_username` frees the event's.
     // SAFETY: a C string of the broker, or null.
     let username = unsafe { optional_text(event.username, "user name") }?.map(str::to_owned);
-    // SAFETY: the identifier and the address live as long as the client, and nothing changes them meanwhile.
-    let (client_id, address) = unsafe { (text(id, "client id")?, optional_text(address, "address")?) };
+    // SAFETY: the identifier lives as long as the client, and nothing changes it meanwhile.
+    let client_id = unsafe { text(id, "client id") }?;
+    // SAFETY: as above.
+    let address = unsafe { optional_text(address, "address") }?;
     // SAFETY: a C string of the broker, or null. Passwords are bytes (MQTT 5.0 section 3.1.3.6).
     let password = unsafe { bytes(event.password) };
     // SAFETY: the client lives during the callback.
@@ -124,9 +126,12 @@ pub(super) unsafe fn acl_check<R>(
         Ok(sys::MOSQ_ACL_UNSUBSCRIBE) => Request::Unsubscribe { filter: topic },
         _ => return Err(BadEvent::Access(event.access)),
     };
-    // SAFETY: as above. Contexts that the broker makes up for a check have no address.
-    let address = || unsafe { bytes(broker.client_address(client)) };
-    let address = || address().and_then(|address| core::str::from_utf8(address).ok());
+    let address = || {
+        // SAFETY: as above. Contexts that the broker makes up for a check have no address.
+        let address = unsafe { broker.client_address(client) };
+        // SAFETY: a C string of the client, or null.
+        unsafe { optional_text(address, "address") }.ok().flatten()
+    };
     Ok(handle(AclCheck { username, client_id, request, address: &address }))
 }
 

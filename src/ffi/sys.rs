@@ -6,6 +6,7 @@
     unreachable_pub,
     unsafe_op_in_unsafe_fn,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::undocumented_unsafe_blocks,

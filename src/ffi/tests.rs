@@ -2,6 +2,7 @@
 #![allow(
     unsafe_code,
     clippy::unwrap_used,
+    clippy::panic,
     clippy::as_conversions,
     clippy::multiple_unsafe_ops_per_block,
     clippy::undocumented_unsafe_blocks,
@@ -230,7 +231,7 @@ fn on_a_broker_that_can_be_asked_only_its_own_session_counts_as_known() {
 #[test]
 fn two_plugin_lines_are_named_as_such() {
     let broker = Broker::from_table(&table()).unwrap();
-    let answer = unsafe { broker.register(ptr::null_mut(), 2, on_acl_check, ptr::null_mut()) };
+    let answer = unsafe { broker.register(ptr::null_mut(), (2, on_acl_check), ptr::null_mut()) };
     assert_eq!(answer, Err(RegisterError::Twice));
 }
 

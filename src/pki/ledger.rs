@@ -129,6 +129,18 @@ pub enum State {
     Valid,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Revoked => "revoked",
+            Self::Unfinished => "unfinished",
+            Self::Expired => "expired",
+            Self::Future => "future",
+            Self::Valid => "valid",
+        })
+    }
+}
+
 impl Entry {
     /// How it stands at `now`.
     #[must_use]

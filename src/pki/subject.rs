@@ -89,6 +89,14 @@ pub struct Subject {
     notes: Vec<String>,
 }
 
+impl std::str::FromStr for Subject {
+    type Err = SubjectError;
+
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        Self::parse(text)
+    }
+}
+
 impl Subject {
     /// Reads `C=IT,O=Rossi,OU=Lab` (RFC 4514, in either order) or `/C=IT/O=Rossi/OU=Lab` (openssl).
     ///

@@ -1,0 +1,228 @@
+//! `citronella cert`: certificates of devices, and the record of all that was issued.
+
+use std::{fmt, fs};
+
+use citronella::{
+    ident::DeviceName,
+    pki::{
+        Authority, Entry, Kind, Reason, Revocation, State,
+        inspect::{self, CertificateView},
+    },
+    registry::Fingerprint,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Answer,
+    output::{Failure, Outcome, Output},
+    registry,
+    world::World,
+};
+
+mod order;
+
+pub(crate) use order::{IssueOptions, Order};
+
+/// Issue, revoke and look at certificates
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Make a key and a certificate for a registered device, and write them to a folder of its name
+    #[command(after_help = "Example:\n  citronella cert issue thunder10 --out /media/stick --key-passphrase")]
+    Issue {
+        /// The device
+        device: String,
+        #[command(flatten)]
+        options: IssueOptions,
+    },
+    /// Refuse a certificate for ever: in the registry, then in the ledger
+    #[command(
+        after_help = "The broker refuses it from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 4a1f… --reason key-compromise"
+    )]
+    Revoke {
+        /// A device (all its certificates), or the serial number or SHA-256 of one
+        #[arg(value_name = "DEVICE|SERIAL|SHA256")]
+        which: String,
+        /// Why
+        #[arg(long, value_name = "REASON", default_value_t)]
+        reason: Reason,
+    },
+    /// List what was issued
+    List {
+        /// Only those of this device or broker
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Only those that expire within so many days
+        #[arg(long, value_name = "DAYS")]
+        expiring: Option<u32>,
+    },
+    /// Show what stands in certificates: of a file, a serial number, a SHA-256, or a device
+    Show {
+        /// What to show; a file if there is one of that name
+        #[arg(value_name = "FILE|SERIAL|SHA256|NAME")]
+        which: String,
+    },
+}
+
+pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
+    match verb {
+        Verb::Issue { device, options } => order::issue(world, output, &device, &options),
+        Verb::Revoke { which, reason } => revoke(world, output, &which, reason),
+        Verb::List { name, expiring } => list(world, output, name.as_deref(), expiring),
+        Verb::Show { which } => show(world, output, &which),
+    }
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    serial: String,
+    sha256: Option<String>,
+    device: String,
+    /// Whether the registry had to be changed for it.
+    registry: bool,
+    /// Whether it was in the ledger as revoked before.
+    already: bool,
+}
+
+/// Registry first: it is what the broker reads. Killed between the two, doing it again completes it.
+fn revoke(world: &World, output: &Output, which: &str, reason: Reason) -> Answer {
+    let mut authority = Authority::open(&world.pki())?;
+    let entries = find(&authority, which, |entry| entry.kind == Kind::Device)?;
+    let mut done = Vec::new();
+    for entry in entries {
+        let sha256 = entry.certificate.as_ref().map(|made| made.sha256.clone());
+        let registry = match (&sha256, DeviceName::new(&entry.name)) {
+            (Some(sha256), Ok(name)) => registry::revoke(world, &name, &sha256.parse::<Fingerprint>()?)?,
+            _ => false,
+        };
+        let revocation = authority.revoke(&entry.serial, reason, Timestamp::now())?;
+        let already = matches!(revocation, Revocation::Already(_));
+        output.say(&format_args!(
+            "{} of {}: {}{}",
+            entry.serial,
+            entry.name,
+            if registry { "revoked in the registry" } else { "nothing to change in the registry" },
+            if already { ", was revoked in the ledger" } else { ", revoked in the ledger" },
+        ));
+        done.push(Revoked { serial: entry.serial, sha256, device: entry.name, registry, already });
+    }
+    output.result(&"The broker refuses it from its next reload on: systemctl reload mosquitto", &done)?;
+    Ok(Outcome::Yes)
+}
+
+/// The entries that `which` means: one by its serial or SHA-256, or those of a name that are not revoked.
+fn find(authority: &Authority, which: &str, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, Failure> {
+    if let Some(entry) = authority.find(which) {
+        return Ok(vec![entry.clone()]);
+    }
+    let now = Timestamp::now();
+    let of_name = |entry: &&Entry| {
+        entry.name == which
+            && wanted(entry)
+            && !matches!(entry.state(now), State::Revoked | State::Unfinished)
+    };
+    let found: Vec<Entry> = authority.list().iter().filter(of_name).cloned().collect();
+    if found.is_empty() {
+        return Err(Failure::new(format!("nothing that is in force was issued as `{which}`"))
+            .help("`citronella cert list` shows what was"));
+    }
+    Ok(found)
+}
+
+/// The ledger as a table, or an array.
+struct Table<'a>(Vec<&'a Entry>, Timestamp);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing was issued");
+        }
+        write!(f, "{:<32}  {:<10}  {:<9}  {:<20}  NAME", "SERIAL", "KIND", "STATE", "VALID UNTIL")?;
+        for entry in &self.0 {
+            let until = entry.certificate.as_ref().map(|made| made.period.not_after.to_string());
+            write!(
+                f,
+                "\n{:<32}  {:<10}  {:<9}  {:<20}  {}",
+                entry.serial,
+                entry.kind.to_string(),
+                entry.state(self.1).to_string(),
+                until.unwrap_or_default(),
+                entry.name,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    serial: &'a str,
+    sha256: Option<&'a str>,
+    kind: Kind,
+    name: &'a str,
+    state: State,
+    not_before: Option<String>,
+    not_after: Option<String>,
+    reason: Option<Reason>,
+}
+
+fn list(world: &World, output: &Output, name: Option<&str>, expiring: Option<u32>) -> Answer {
+    let authority = Authority::open(&world.pki())?;
+    if let Some(note) = authority.note() {
+        output.warn(note);
+    }
+    let now = Timestamp::now();
+    let entries: Vec<&Entry> = authority
+        .list()
+        .iter()
+        .filter(|entry| name.is_none_or(|name| entry.name == name))
+        .filter(|entry| expiring.is_none_or(|days| entry.expires_within(days, now)))
+        .collect();
+    let json: Vec<Listed<'_>> = entries
+        .iter()
+        .map(|entry| {
+            let made = entry.certificate.as_ref();
+            Listed {
+                serial: &entry.serial,
+                sha256: made.map(|made| &*made.sha256),
+                kind: entry.kind,
+                name: &entry.name,
+                state: entry.state(now),
+                not_before: made.map(|made| made.period.not_before.to_string()),
+                not_after: made.map(|made| made.period.not_after.to_string()),
+                reason: entry.revoked.as_ref().map(|revoked| revoked.reason),
+            }
+        })
+        .collect();
+    output.result(&Table(entries, now), &json)?;
+    Ok(Outcome::Yes)
+}
+
+struct Shown<'a>(&'a [CertificateView]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, view) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{view}")?;
+        }
+        Ok(())
+    }
+}
+
+fn show(world: &World, output: &Output, which: &str) -> Answer {
+    let mut views = Vec::new();
+    if fs::metadata(which).is_ok_and(|found| found.is_file()) {
+        let bytes = fs::read(which).map_err(|error| Failure::new(format!("{which}: {error}")))?;
+        views = inspect::certificates(&bytes)?;
+    } else {
+        let authority = Authority::open(&world.pki())?;
+        for entry in find(&authority, which, |_| true)? {
+            views.extend(inspect::certificates(authority.certificate_of(&entry)?.as_bytes())?);
+        }
+    }
+    output.result(&Shown(&views), &views)?;
+    Ok(Outcome::Yes)
+}

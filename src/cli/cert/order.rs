@@ -1,0 +1,228 @@
+//! Issuing for a device: ledger, then folder, then registry. Killed in between, doing it again completes it.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use citronella::{
+    clock::UnixSeconds,
+    ident::DeviceName,
+    pki::{
+        Authority, DEVICE_DAYS, DeviceRequest, Entry, Issuer, KeyKind, PBKDF2_ITERATIONS, State, Subject,
+        bundle::{self, Bundle, BundleError, KeyFile, OnExisting, Try},
+        inspect,
+    },
+    registry::{Certificates, Fingerprint},
+    secret::Secret,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    Answer, check,
+    output::{Failure, Outcome, Output},
+    passphrase::{CaPassphrase, KeyPassphrase},
+    registry::{self, NewCertificate},
+    world::World,
+};
+
+/// How a device's certificate is made and handed over.
+#[derive(clap::Args)]
+pub(crate) struct IssueOptions {
+    #[command(flatten)]
+    ca_passphrase: CaPassphrase,
+    #[command(flatten)]
+    key_passphrase: KeyPassphrase,
+    /// Kind of the device's key: p256, rsa2048 or rsa3072
+    #[arg(long, value_name = "KIND", default_value_t)]
+    key: KeyKind,
+    /// Days that the certificate is valid
+    #[arg(long, value_name = "DAYS", default_value_t = DEVICE_DAYS)]
+    days: u32,
+    /// More fields for the subject, such as `C=IT,O=Rossi,OU=Sensors`
+    #[arg(long, value_name = "FIELDS")]
+    subject: Option<Subject>,
+    /// Make the folder in here
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    out: PathBuf,
+    /// Replace a folder that is there
+    #[arg(long)]
+    force: bool,
+    /// How the device is to call the broker, for the line to paste [default: the first name of the broker's certificate]
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// The broker's port, for the line to paste
+    #[arg(long, value_name = "PORT", default_value = "8883")]
+    port: u16,
+}
+
+/// A certificate that is about to be made, with everything asked for that has to be asked for; or one that an
+/// interrupted run has made and not listed.
+pub(crate) struct Order<'a> {
+    name: &'a DeviceName,
+    options: &'a IssueOptions,
+    work: Work,
+}
+
+enum Work {
+    Make { issuer: Box<Issuer>, key_passphrase: Option<Secret> },
+    List { folder: PathBuf, entry: Box<Entry> },
+}
+
+impl<'a> Order<'a> {
+    /// Looks whether it can be done and asks for the passphrases; nothing is written.
+    pub(crate) fn prepare(
+        world: &World,
+        output: &Output,
+        name: &'a DeviceName,
+        options: &'a IssueOptions,
+    ) -> Result<Self, Failure> {
+        let authority = Authority::open(&world.pki())?;
+        if let Some(note) = authority.note() {
+            output.warn(note);
+        }
+        match bundle::check(&options.out, name, options.on_existing()) {
+            Ok(()) => {}
+            Err(BundleError::Exists(folder)) => {
+                return match unlisted(world, &authority, &folder, name) {
+                    Some(entry) => {
+                        Ok(Self { name, options, work: Work::List { folder, entry: Box::new(entry) } })
+                    }
+                    None => Err(Failure::from(BundleError::Exists(folder))
+                        .help("take another --out, or replace it with --force")),
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        for note in options.subject.iter().flat_map(Subject::notes) {
+            output.warn(note);
+        }
+        let key_passphrase = options.key_passphrase.choose()?;
+        let issuer = Box::new(authority.unlock(&options.ca_passphrase.ask()?)?);
+        Ok(Self { name, options, work: Work::Make { issuer, key_passphrase } })
+    }
+
+    /// Issues and writes the folder; the registry is the caller's.
+    pub(crate) fn deliver(self, world: &World, output: &Output) -> Result<Delivered, Failure> {
+        let Self { name, options, work } = self;
+        let host = options.host.clone().unwrap_or_else(|| world.broker_name());
+        let topic = registry::topic_to_try(&check::load(world)?, name.as_str());
+        let connect = Try { host: &host, port: options.port, topic: &topic };
+        let (mut issuer, key_passphrase) = match work {
+            Work::Make { issuer, key_passphrase } => (issuer, key_passphrase),
+            Work::List { folder, entry } => {
+                output.say(&"an earlier run has made the folder; its certificate is listed now");
+                return Delivered::new(name, folder, &entry, connect);
+            }
+        };
+        let request = DeviceRequest {
+            key: options.key,
+            subject: options.subject.clone(),
+            days: options.days,
+            ..DeviceRequest::new(name.clone())
+        };
+        let issued = issuer.issue_device(&request, Timestamp::now())?;
+        let key = match &key_passphrase {
+            Some(passphrase) => KeyFile::Encrypted(passphrase, PBKDF2_ITERATIONS),
+            None => KeyFile::Plain,
+        };
+        let bundle = Bundle {
+            name,
+            issued: &issued,
+            ca_pem: issuer.authority().certificate_pem(),
+            key,
+            connect,
+            owner: world.caller(),
+        };
+        let folder = bundle::write(&options.out, &bundle, options.on_existing())?;
+        if issued.shortened {
+            output.warn("the certificate ends with the authority's");
+        }
+        Delivered::new(name, folder, &issued.entry, connect)
+    }
+}
+
+impl IssueOptions {
+    fn on_existing(&self) -> OnExisting {
+        if self.force { OnExisting::Replace } else { OnExisting::Refuse }
+    }
+}
+
+/// The certificate in `folder`, if it is one of ours for this device, in force, and not yet in the registry.
+fn unlisted(world: &World, authority: &Authority, folder: &Path, name: &DeviceName) -> Option<Entry> {
+    let file = folder.join(bundle::folder_name(name)).with_added_extension("crt");
+    let views = inspect::certificates(&fs::read(file).ok()?).ok()?;
+    let entry = authority.find(&views.first()?.sha256)?.clone();
+    let in_force = entry.name == name.as_str() && entry.state(Timestamp::now()) == State::Valid;
+    let fingerprint: Fingerprint = entry.certificate.as_ref()?.sha256.parse().ok()?;
+    let snapshot = check::load(world).ok()?;
+    let listed = snapshot.device(name.as_str()).is_some_and(|device| match device.certificates() {
+        Certificates::Any => true,
+        Certificates::Listed(listed) => listed.iter().any(|listed| listed.sha256 == fingerprint),
+    });
+    (in_force && !listed).then_some(entry)
+}
+
+/// A device's new certificate, handed over.
+#[derive(Serialize)]
+pub(crate) struct Delivered {
+    device: String,
+    folder: PathBuf,
+    serial: String,
+    sha256: String,
+    not_after: String,
+    /// The line to paste, to be typed inside the folder.
+    connect: String,
+}
+
+impl fmt::Display for Delivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: certificate (until {}), key, and the authority's certificate",
+            self.folder.display(),
+            self.not_after
+        )?;
+        write!(
+            f,
+            "Once the broker has read the registry (systemctl reload mosquitto), try it:\n\n  cd {} && {}",
+            self.folder.display(),
+            self.connect
+        )
+    }
+}
+
+impl Delivered {
+    fn new(name: &DeviceName, folder: PathBuf, entry: &Entry, connect: Try<'_>) -> Result<Self, Failure> {
+        let made = entry.certificate.as_ref().ok_or_else(|| {
+            Failure::new(format!("the ledger has no certificate for serial {}", entry.serial))
+        })?;
+        Ok(Self {
+            device: name.to_string(),
+            folder,
+            serial: entry.serial.clone(),
+            sha256: made.sha256.clone(),
+            not_after: made.period.not_after.to_string(),
+            connect: bundle::connect_line(connect, &bundle::folder_name(name)),
+        })
+    }
+
+    /// What the registry has to know.
+    pub(crate) fn certificate(&self) -> Result<NewCertificate, Failure> {
+        let not_after: Timestamp = self.not_after.parse()?;
+        Ok(NewCertificate {
+            sha256: self.sha256.parse::<Fingerprint>()?,
+            serial: self.serial.clone(),
+            not_after: UnixSeconds(not_after.as_second()),
+        })
+    }
+}
+
+pub(super) fn issue(world: &World, output: &Output, device: &str, options: &IssueOptions) -> Answer {
+    let name = registry::existing(world, device)?;
+    let delivered = Order::prepare(world, output, &name, options)?.deliver(world, output)?;
+    registry::add_certificate(world, &name, &delivered.certificate()?)?;
+    output.result(&delivered, &delivered)?;
+    Ok(Outcome::Yes)
+}

@@ -1,0 +1,107 @@
+//! `citronella check`: are the files right?
+
+use std::fmt;
+
+use citronella::{
+    diag::Report,
+    snapshot::{Permissions, Snapshot},
+};
+use serde::Serialize;
+
+use super::{
+    Answer,
+    output::{Failure, Outcome, Output},
+    world::World,
+};
+
+/// Check citronella.toml, the registry and the password file, and show every mistake with its line
+///
+/// Exits 0 when the files can be used (warnings included), 1 when they cannot. The broker judges them alike: with
+/// an error it does not start, and at a reload it keeps what it has.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  citronella check\n  citronella --config ./citronella.toml check --deny-warnings"
+)]
+pub(crate) struct Arguments {
+    /// Exit 1 for warnings too
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
+    let loaded = Snapshot::load(world.config(), Permissions::Judge);
+    let (errors, warnings) = loaded.report.count();
+    let sound = loaded.snapshot.is_some() && errors == 0 && !(arguments.deny_warnings && warnings > 0);
+    let outcome = if sound { Outcome::Yes } else { Outcome::No };
+    let verdict = match &loaded.snapshot {
+        Some(snapshot) => format!(
+            "{}: {} device(s), {warnings} warning(s)",
+            output.verdict(outcome, "sound"),
+            snapshot.devices().len()
+        ),
+        None => {
+            format!("{}: {errors} error(s), {warnings} warning(s)", output.verdict(outcome, "not usable"))
+        }
+    };
+    let json =
+        Json { usable: loaded.snapshot.is_some(), errors, warnings, findings: findings(&loaded.report) };
+    output.result(&Findings { report: &loaded.report, verdict }, &json)?;
+    Ok(outcome)
+}
+
+/// A snapshot for a verb that needs sound files; the findings are the failure otherwise.
+pub(crate) fn load(world: &World) -> Result<Snapshot, Failure> {
+    let loaded = Snapshot::load(world.config(), Permissions::Judge);
+    loaded.snapshot.ok_or_else(|| {
+        let errors = loaded.report.iter().map(|found| format!("{found:#}")).collect::<Vec<_>>();
+        Failure::new(format!("the files cannot be used\n{}", errors.join("\n")))
+            .help("`citronella check` shows this list again")
+    })
+}
+
+struct Findings<'a> {
+    report: &'a Report,
+    verdict: String,
+}
+
+impl fmt::Display for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for found in self.report {
+            writeln!(f, "{found:#}")?;
+        }
+        f.write_str(&self.verdict)
+    }
+}
+
+#[derive(Serialize)]
+struct Json {
+    usable: bool,
+    errors: usize,
+    warnings: usize,
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    severity: String,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+    message: String,
+    help: Option<String>,
+}
+
+fn findings(report: &Report) -> Vec<Finding> {
+    let finding = |found: &citronella::diag::Diagnostic| {
+        let position = found.place.as_ref().map(|(source, span)| source.position(span.start));
+        Finding {
+            severity: found.severity.to_string(),
+            file: found.place.as_ref().map(|(source, _)| source.path().display().to_string()),
+            line: position.map(|(line, _)| line),
+            column: position.map(|(_, column)| column),
+            message: found.message.clone(),
+            help: found.help.clone(),
+        }
+    };
+    report.iter().map(finding).collect()
+}

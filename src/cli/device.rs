@@ -1,0 +1,360 @@
+//! `citronella device`: the registry.
+
+use std::fmt;
+
+use citronella::{
+    ident::DeviceName,
+    registry::{Auth, Certificates, Device, State, edit::NewDevice},
+    snapshot::Snapshot,
+};
+use serde::Serialize;
+
+use super::{
+    Answer, cert, check,
+    output::{Failure, Outcome, Output},
+    registry,
+    world::World,
+};
+
+/// Add, show and change devices
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Register a device and issue its certificate, into a folder of its name
+    #[command(
+        after_help = "Examples:\n  citronella device add thunder10 --role sensor\n  citronella device add gw-7 --role gateway --attr site=rome --key-passphrase\n  citronella device add phone --role viewer --no-certificate && citronella password generate phone"
+    )]
+    Add(Add),
+    /// List the devices
+    List {
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = state)]
+        state: Option<State>,
+        /// Only those with this role
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
+    },
+    /// Show what is known of a device
+    Show {
+        /// The device
+        name: String,
+    },
+    /// Change roles, attributes and what a device must show
+    #[command(
+        after_help = "Examples:\n  citronella device set gw-7 --role gateway --role sensor\n  citronella device set gw-7 --attr site=milan --auth both"
+    )]
+    Set(Set),
+    /// Refuse a device from the broker's next reload on
+    Disable {
+        /// The device
+        name: String,
+    },
+    /// Let a disabled device in again
+    Enable {
+        /// The device
+        name: String,
+    },
+    /// Refuse a device for ever; its name stays taken
+    Retire {
+        /// The device
+        name: String,
+    },
+}
+
+/// A device to be.
+#[derive(clap::Args)]
+pub(crate) struct Add {
+    /// What it is called: its certificate's common name, its user name
+    name: String,
+    #[command(flatten)]
+    properties: Properties,
+    /// Register it without a certificate
+    #[arg(long)]
+    no_certificate: bool,
+    #[command(flatten)]
+    certificate: cert::IssueOptions,
+}
+
+/// A change to a device.
+#[derive(clap::Args)]
+pub(crate) struct Set {
+    /// The device
+    name: String,
+    #[command(flatten)]
+    properties: Properties,
+    /// Take this attribute away; may be repeated
+    #[arg(long, value_name = "NAME")]
+    no_attr: Vec<String>,
+}
+
+/// What can be said of a device.
+#[derive(clap::Args)]
+pub(crate) struct Properties {
+    /// A role it has; may be repeated. Replaces those it had
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// An attribute, for rules with {attr.NAME}; may be repeated
+    #[arg(long = "attr", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    /// What it must show: any, certificate, password or both
+    #[arg(long, value_name = "WHAT", value_parser = auth)]
+    auth: Option<Auth>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("an attribute is written NAME=VALUE".to_owned()),
+    }
+}
+
+fn auth(text: &str) -> Result<Auth, String> {
+    word(&Auth::WORDS, text)
+}
+
+fn state(text: &str) -> Result<State, String> {
+    word(&State::WORDS, text)
+}
+
+fn word<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("it is one of {}", known.join(", "))
+    })
+}
+
+pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
+    match verb {
+        Verb::Add(add) => self::add(world, output, add),
+        Verb::List { state, role } => list(world, output, state, role.as_deref()),
+        Verb::Show { name } => show(world, output, &name),
+        Verb::Set(set) => self::set(world, output, &set),
+        Verb::Disable { name } => set_state(world, output, &name, State::Disabled),
+        Verb::Enable { name } => set_state(world, output, &name, State::Active),
+        Verb::Retire { name } => set_state(world, output, &name, State::Retired),
+    }
+}
+
+/// Registers first, so that a name or a role that cannot be is found out before anything is issued; the
+/// certificate is listed once its folder is there. Until then the device is refused. Interrupted, it is completed
+/// by doing it again.
+fn add(world: &World, output: &Output, add: Add) -> Answer {
+    let Add { name, properties, no_certificate, certificate } = add;
+    let name = DeviceName::new(&name).map_err(|error| Failure::new(format!("`{name}`: {error}")))?;
+    let device = NewDevice {
+        roles: properties.roles,
+        attributes: properties.attributes,
+        auth: properties.auth.unwrap_or_default(),
+    };
+    if no_certificate {
+        registry::add(world, &name, &device)?;
+        output.say(&format_args!("{name} is registered, without a certificate"));
+        let next = format!("give it a password: citronella password generate {name}");
+        output.result(&next, &view(&check::load(world)?, name.as_str())?)?;
+        return Ok(Outcome::Yes);
+    }
+    let order = cert::Order::prepare(world, output, &name, &certificate)?;
+    if !interrupted(world, &name)? {
+        registry::add(world, &name, &device)?;
+        output.say(&format_args!("{name} is registered"));
+    }
+    let delivered = order.deliver(world, output).map_err(|failure| {
+        failure.help(format!(
+            "{name} is registered without a certificate; go on with `citronella cert issue {name}`"
+        ))
+    })?;
+    registry::add_certificate(world, &name, &delivered.certificate()?)?;
+    output.result(&delivered, &delivered)?;
+    Ok(Outcome::Yes)
+}
+
+/// Whether the device is registered and has nothing to connect with, as an interrupted `add` leaves it.
+fn interrupted(world: &World, name: &DeviceName) -> Result<bool, Failure> {
+    let snapshot = check::load(world)?;
+    let bare = |device: &Device| {
+        device.password().is_none() && *device.certificates() == Certificates::Listed(Box::default())
+    };
+    Ok(snapshot.device(name.as_str()).is_some_and(bare))
+}
+
+fn set(world: &World, output: &Output, set: &Set) -> Answer {
+    let Set { name, properties, no_attr } = set;
+    if properties.roles.is_empty()
+        && properties.attributes.is_empty()
+        && properties.auth.is_none()
+        && no_attr.is_empty()
+    {
+        return Err(Failure::new("nothing to set").help("see `citronella device set --help`"));
+    }
+    registry::change(world, |editor| {
+        if !properties.roles.is_empty() {
+            editor.set_roles(name, &properties.roles)?;
+        }
+        for (key, value) in &properties.attributes {
+            editor.set_attribute(name, key, Some(value))?;
+        }
+        for key in no_attr {
+            editor.set_attribute(name, key, None)?;
+        }
+        match properties.auth {
+            Some(auth) => editor.set_auth(name, auth),
+            None => Ok(()),
+        }
+    })?;
+    show(world, output, name)
+}
+
+fn set_state(world: &World, output: &Output, name: &str, state: State) -> Answer {
+    let snapshot = check::load(world)?;
+    if snapshot.device(name).is_some_and(|device| device.state() == State::Retired) && state != State::Retired
+    {
+        return Err(Failure::new(format!("device `{name}` is retired, for ever"))
+            .help("register a device of another name; an editor can still change devices.toml"));
+    }
+    registry::change(world, |editor| editor.set_state(name, state))?;
+    output.say(&format_args!("the broker knows from its next reload on: systemctl reload mosquitto"));
+    let text = format!("{name} is {state}");
+    output.result(&text, &view(&check::load(world)?, name)?)?;
+    Ok(Outcome::Yes)
+}
+
+/// A device for people and for scripts.
+#[derive(Serialize)]
+struct View<'a> {
+    name: &'a str,
+    state: String,
+    roles: Vec<&'a str>,
+    attributes: std::collections::BTreeMap<&'a str, &'a str>,
+    auth: String,
+    /// `"any"`, or the fingerprints.
+    certificates: Vec<ViewCertificate>,
+    any_certificate: bool,
+    revoked: Vec<String>,
+    password: Option<&'static str>,
+    place: String,
+}
+
+#[derive(Serialize)]
+struct ViewCertificate {
+    sha256: String,
+    serial: Option<String>,
+    not_after: Option<String>,
+}
+
+fn view<'a>(snapshot: &'a Snapshot, name: &str) -> Result<View<'a>, Failure> {
+    let device = snapshot.device(name).ok_or_else(|| {
+        Failure::new(format!("no device is called `{name}`")).help("see `citronella device list`")
+    })?;
+    let (any_certificate, listed) = match device.certificates() {
+        Certificates::Any => (true, [].as_slice()),
+        Certificates::Listed(listed) => (false, &**listed),
+    };
+    let password =
+        device.password().map(|_| if device.has_generated_password() { "generated" } else { "chosen" });
+    Ok(View {
+        name: device.name().as_str(),
+        state: device.state().to_string(),
+        roles: roles(snapshot, device),
+        attributes: device.attributes().iter().collect(),
+        auth: device.auth().to_string(),
+        certificates: listed
+            .iter()
+            .map(|certificate| ViewCertificate {
+                sha256: certificate.sha256.to_string(),
+                serial: certificate.serial.as_deref().map(str::to_owned),
+                not_after: certificate.not_after.map(|time| time.to_string()),
+            })
+            .collect(),
+        any_certificate,
+        revoked: device.revoked().iter().map(ToString::to_string).collect(),
+        password,
+        place: device.place().to_string(),
+    })
+}
+
+fn roles<'a>(snapshot: &'a Snapshot, device: &Device) -> Vec<&'a str> {
+    device.roles().iter().map(|role| snapshot.roles().name(*role)).collect()
+}
+
+impl fmt::Display for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}  ({})", self.name, self.place)?;
+        writeln!(f, "  state         {}", self.state)?;
+        writeln!(f, "  roles         {}", or_none(&self.roles.join(", ")))?;
+        for (name, value) in &self.attributes {
+            writeln!(f, "  attr.{name:<8} {value}")?;
+        }
+        writeln!(f, "  must show     {}", self.auth)?;
+        if self.any_certificate {
+            writeln!(f, "  certificates  any that the authority signed for this name")?;
+        } else if self.certificates.is_empty() {
+            writeln!(f, "  certificates  none")?;
+        }
+        for certificate in &self.certificates {
+            let until =
+                certificate.not_after.as_deref().map(|time| format!(", until {time}")).unwrap_or_default();
+            writeln!(
+                f,
+                "  certificate   {}{until}",
+                certificate.serial.as_deref().unwrap_or(&certificate.sha256)
+            )?;
+        }
+        for revoked in &self.revoked {
+            writeln!(f, "  revoked       {revoked}")?;
+        }
+        write!(f, "  password      {}", self.password.unwrap_or("none"))
+    }
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+fn show(world: &World, output: &Output, name: &str) -> Answer {
+    let snapshot = check::load(world)?;
+    let view = view(&snapshot, name)?;
+    output.result(&view, &view)?;
+    Ok(Outcome::Yes)
+}
+
+struct Table<'a>(&'a [View<'a>]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no devices");
+        }
+        let width = self.0.iter().map(|view| view.name.chars().count()).max().unwrap_or_default().max(4);
+        write!(f, "{:<width$}  {:<11}  {:<24}  CREDENTIALS", "NAME", "STATE", "ROLES")?;
+        for view in self.0 {
+            let certificates = match (view.any_certificate, view.certificates.len()) {
+                (true, _) => "any certificate".to_owned(),
+                (false, 0) => String::new(),
+                (false, 1) => "1 certificate".to_owned(),
+                (false, count) => format!("{count} certificates"),
+            };
+            let password = view.password.map(|_| "password").unwrap_or_default();
+            let both = [&*certificates, password]
+                .iter()
+                .filter(|text| !text.is_empty())
+                .copied()
+                .collect::<Vec<_>>();
+            let (roles, credentials) = (view.roles.join(","), both.join(" and "));
+            write!(f, "\n{:<width$}  {:<11}  {roles:<24}  {}", view.name, view.state, or_none(&credentials))?;
+        }
+        Ok(())
+    }
+}
+
+fn list(world: &World, output: &Output, state: Option<State>, role: Option<&str>) -> Answer {
+    let snapshot = check::load(world)?;
+    let mut names: Vec<&str> = snapshot
+        .devices()
+        .filter(|device| state.is_none_or(|state| device.state() == state))
+        .filter(|device| role.is_none_or(|role| roles(&snapshot, device).contains(&role)))
+        .map(|device| device.name().as_str())
+        .collect();
+    names.sort_unstable();
+    let views = names.into_iter().map(|name| view(&snapshot, name)).collect::<Result<Vec<_>, _>>()?;
+    output.result(&Table(&views), &views)?;
+    Ok(Outcome::Yes)
+}

@@ -1,0 +1,323 @@
+//! `citronella init`: from nothing to a broker that can be guarded.
+
+use std::{
+    fmt, fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use citronella::pki::{
+    self, Authority, BrokerName, BrokerRequest, Issued, Issuer, KeyKind, NewAuthority, Subject, Wildcards,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Answer,
+    files::{Files, Mode, Wrote},
+    output::{Failure, Outcome, Output},
+    passphrase::CaPassphrase,
+    world::World,
+};
+
+/// Make an authority, a certificate for the broker, a configuration that lets nobody in, and the lines for
+/// Mosquitto
+///
+/// What is there already is kept, so an interrupted run is completed by running it again. Mosquitto is not
+/// restarted.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo citronella init\n  sudo citronella init --name iotgateway1.lan --address 192.168.1.5 --password-listener"
+)]
+pub(crate) struct Arguments {
+    /// A name by which devices call the broker; may be repeated [default: this machine's names and addresses]
+    #[arg(long = "name", value_name = "DNS-NAME")]
+    names: Vec<String>,
+    /// An address by which devices call the broker; may be repeated
+    #[arg(long = "address", value_name = "IP")]
+    addresses: Vec<IpAddr>,
+    /// What the authority is called: a house, a firm
+    #[arg(long, value_name = "TEXT", default_value = "Citronella")]
+    authority: String,
+    /// More fields for the subject of the authority, the broker and the devices, such as `C=IT,ST=Lazio,O=Rossi`
+    #[arg(long, value_name = "FIELDS")]
+    subject: Option<Subject>,
+    /// Kind of the authority's and the broker's keys: p256, rsa2048 or rsa3072
+    #[arg(long, value_name = "KIND", default_value_t)]
+    key: KeyKind,
+    #[command(flatten)]
+    passphrase: CaPassphrase,
+    /// Listen on this address only
+    #[arg(long, value_name = "IP")]
+    listen: Option<IpAddr>,
+    /// Port for clients with a certificate, over TLS
+    #[arg(long, value_name = "PORT", default_value = "8883")]
+    port: u16,
+    /// Also let clients in that hold a password and no certificate, over TLS
+    #[arg(long)]
+    password_listener: bool,
+    /// Port for clients with a password
+    #[arg(long, value_name = "PORT", default_value = "8884", requires = "password_listener")]
+    password_port: u16,
+    /// File of mosquitto_passwd to take hashes from, beside those in the registry; made if it is missing
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Where to write the lines for Mosquitto
+    #[arg(long, value_name = "FILE", default_value = "/etc/mosquitto/conf.d/citronella.conf")]
+    mosquitto_conf: PathBuf,
+    /// The plugin [default: where the package or `make install` puts it]
+    #[arg(long, value_name = "FILE")]
+    plugin: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Done {
+    authority: PathBuf,
+    broker_certificate: PathBuf,
+    names: Vec<String>,
+    configuration: PathBuf,
+    registry: PathBuf,
+    mosquitto_conf: PathBuf,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    path: PathBuf,
+    what: &'static str,
+    done: &'static str,
+}
+
+pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
+    let plugin = plugin_path(arguments.plugin.as_deref())?;
+    let files = Files::for_broker();
+    let mut steps = Vec::new();
+    files.folder(world.folder(), Mode::Shared)?;
+    let folder = fs::canonicalize(world.folder())
+        .map_err(|error| Failure::new(format!("{}: {error}", world.folder().display())))?;
+    let mut step = |path: &Path, what, wrote| {
+        let done = if wrote == Wrote::New { "made" } else { "kept" };
+        output.say(&format_args!("{done}: {what}, {}", path.display()));
+        steps.push(Step { path: path.to_owned(), what, done });
+    };
+
+    let (mut authority, wrote) = Opened::of(world, &arguments)?;
+    step(&world.pki(), "the authority, its key encrypted", wrote);
+
+    let tls = folder.join("tls");
+    files.folder(&tls, Mode::Shared)?;
+    let wrote =
+        files.create(&tls.join("ca.crt"), authority.get().certificate_pem().as_bytes(), Mode::Public)?;
+    step(&tls.join("ca.crt"), "the authority's certificate for the broker", wrote);
+
+    let (certificate, key) = (tls.join("broker.crt"), tls.join("broker.key"));
+    let wrote = if certificate.exists() && key.exists() {
+        Wrote::Kept
+    } else {
+        let (issued, issuer) = issue(authority, &arguments)?;
+        authority = Opened::Unlocked(issuer);
+        // The key first: a certificate without its key would look finished.
+        files.replace(&key, issued.key.to_plain_pem()?.expose(), Mode::Shared)?;
+        files.replace(&certificate, issued.chain_pem().as_bytes(), Mode::Public)?;
+        if issued.shortened {
+            output.warn("the broker's certificate ends with the authority's");
+        }
+        Wrote::New
+    };
+    step(&certificate, "the broker's certificate", wrote);
+    let names = broker_names(&certificate)?;
+
+    if let Some(path) = &arguments.password_file {
+        let path = std::path::absolute(path).map_err(|error| Failure::new(error.to_string()))?;
+        step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
+        arguments.password_file = Some(path);
+    }
+    let config = folder.join(world.config().file_name().unwrap_or("citronella.toml".as_ref()));
+    let text = starter_config(arguments.password_file.as_deref());
+    step(&config, "the settings and roles", files.create(&config, text.as_bytes(), Mode::Shared)?);
+    let registry = folder.join("devices.toml");
+    step(&registry, "the registry", files.create(&registry, STARTER_REGISTRY.as_bytes(), Mode::Shared)?);
+
+    let conf = &arguments.mosquitto_conf;
+    let text = mosquitto_conf(&arguments, &folder, &config, &plugin);
+    let wrote = files.create(conf, text.as_bytes(), Mode::Public)?;
+    step(conf, "the lines for Mosquitto", wrote);
+
+    let done = Done {
+        authority: authority.get().directory().to_owned(),
+        broker_certificate: certificate,
+        names,
+        configuration: config,
+        registry,
+        mosquitto_conf: conf.clone(),
+        steps,
+    };
+    output.result(&done, &done)?;
+    Ok(Outcome::Yes)
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nThe broker's certificate is good for {}.", self.names.join(", "))?;
+        writeln!(f, "Nobody is let in yet. Next:")?;
+        writeln!(
+            f,
+            "  citronella device add NAME --role sensor   # registers a device and makes its certificate"
+        )?;
+        writeln!(f, "  citronella check                           # are the files right?")?;
+        write!(f, "  systemctl restart mosquitto                # from then on the broker is guarded")
+    }
+}
+
+/// The authority, with its key open only if it had to be.
+enum Opened {
+    Locked(Authority, CaPassphrase),
+    Unlocked(Issuer),
+}
+
+impl Opened {
+    fn of(world: &World, arguments: &Arguments) -> Result<(Self, Wrote), Failure> {
+        let directory = world.pki();
+        if directory.join("ca.crt").exists() {
+            return Ok((
+                Self::Locked(Authority::open(&directory)?, arguments.passphrase.clone()),
+                Wrote::Kept,
+            ));
+        }
+        let passphrase = arguments.passphrase.choose()?;
+        let new = NewAuthority {
+            subject: arguments.subject.clone().unwrap_or_default(),
+            key: arguments.key,
+            ..NewAuthority::new(&arguments.authority)
+        };
+        Ok((Self::Unlocked(Authority::init(&directory, &new, &passphrase, Timestamp::now())?), Wrote::New))
+    }
+
+    fn get(&self) -> &Authority {
+        match self {
+            Self::Locked(authority, _) => authority,
+            Self::Unlocked(issuer) => issuer.authority(),
+        }
+    }
+
+    fn unlock(self) -> Result<Issuer, Failure> {
+        match self {
+            Self::Locked(authority, passphrase) => Ok(authority.unlock(&passphrase.ask()?)?),
+            Self::Unlocked(issuer) => Ok(issuer),
+        }
+    }
+}
+
+fn issue(authority: Opened, arguments: &Arguments) -> Result<(Issued, Issuer), Failure> {
+    let mut names = Vec::new();
+    for name in &arguments.names {
+        names.push(BrokerName::parse(name, Wildcards::Refuse)?);
+    }
+    names.extend(arguments.addresses.iter().map(|address| BrokerName::Address(address.to_canonical())));
+    if names.is_empty() {
+        names = pki::suggested();
+    }
+    let mut issuer = authority.unlock()?;
+    let request =
+        BrokerRequest { key: arguments.key, subject: arguments.subject.clone(), ..BrokerRequest::new(names) };
+    let issued = issuer.issue_broker(&request, Timestamp::now())?;
+    Ok((issued, issuer))
+}
+
+/// The names in the broker's certificate.
+fn broker_names(certificate: &Path) -> Result<Vec<String>, Failure> {
+    let bytes =
+        fs::read(certificate).map_err(|error| Failure::new(format!("{}: {error}", certificate.display())))?;
+    let views = pki::inspect::certificates(&bytes)?;
+    let names = views.first().map(|view| view.alternative_names.clone()).unwrap_or_default();
+    Ok(names.iter().map(|name| name.split_once(':').map_or(&**name, |(_, name)| name).to_owned()).collect())
+}
+
+/// The plugin that was named, or the one that is installed.
+fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    const NAME: &str = "mosquitto_citronella.so";
+    if let Some(path) = named {
+        return fs::canonicalize(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+    }
+    let triplets = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"];
+    let mut places: Vec<PathBuf> = triplets
+        .iter()
+        .map(|triplet| Path::new("/usr/lib").join(triplet).join("mosquitto").join(NAME))
+        .collect();
+    places.push(Path::new("/usr/local/lib/mosquitto").join(NAME));
+    places.push(Path::new("/usr/lib/mosquitto").join(NAME));
+    places.into_iter().find(|path| path.exists()).ok_or_else(|| {
+        Failure::new(format!("{NAME} is not installed"))
+            .help("install it (`make release && sudo make install`), or name it with --plugin")
+    })
+}
+
+/// The settings to start with: roles for the two things that most people have, and nobody who has them.
+fn starter_config(password_file: Option<&Path>) -> String {
+    let auth = match password_file {
+        Some(path) => format!("[auth]\npassword_file = {:?}\n", path.display().to_string()),
+        None => "# [auth]\n# password_file = \"/etc/mosquitto/passwd\"   # hashes of mosquitto_passwd, beside those in devices.toml\n".to_owned(),
+    };
+    format!("{STARTER_CONFIG_HEAD}{auth}{STARTER_CONFIG_ROLES}")
+}
+
+const STARTER_CONFIG_HEAD: &str = r#"# What devices may do. `citronella check` looks it over; the broker reads it at start and at a reload.
+version = 1
+
+[registry]
+file = "devices.toml"
+
+"#;
+
+const STARTER_CONFIG_ROLES: &str = r#"
+# {device} is the device's own name. Deny beats allow, order never matters, silence denies.
+[roles.sensor]
+publish   = ["sensors/{device}/#"]
+subscribe = ["cmd/{device}/#"]
+
+[roles.viewer]
+subscribe = ["sensors/#"]
+
+[roles.controller]
+include   = ["viewer"]
+publish   = ["cmd/+/#"]
+"#;
+
+const STARTER_REGISTRY: &str = "\
+# The devices. `citronella device …` edits this file and keeps comments and order; so may you.
+version = 1
+";
+
+/// The listeners and the plugin, as every supported broker accepts them.
+fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path, plugin: &Path) -> String {
+    let tls = folder.join("tls");
+    let listen = arguments.listen.map(|address| format!(" {address}")).unwrap_or_default();
+    let pair = format!(
+        "certfile {}\nkeyfile {}\n",
+        tls.join("broker.crt").display(),
+        tls.join("broker.key").display()
+    );
+    let mut text = format!(
+        "# Made by `citronella init`. Who may connect and what they may do is decided by the plugin below.\n\
+         allow_anonymous false\n\
+         plugin {}\n\
+         plugin_opt_config {}\n\
+         \n\
+         # Devices with a certificate. No use_identity_as_username: with it the broker would not ask the plugin.\n\
+         listener {}{listen}\n\
+         {pair}\
+         cafile {}\n\
+         require_certificate true\n",
+        plugin.display(),
+        config.display(),
+        arguments.port,
+        tls.join("ca.crt").display(),
+    );
+    if arguments.password_listener {
+        text.push_str(&format!(
+            "\n# Clients with a password, which need the authority's certificate to know the broker.\nlistener {}{listen}\n{pair}",
+            arguments.password_port
+        ));
+    }
+    text
+}

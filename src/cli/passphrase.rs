@@ -1,0 +1,154 @@
+//! Passphrases and passwords from a prompt, a file, the environment or a descriptor; never from the command line,
+//! where everybody can read them.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, IsTerminal as _, Read as _},
+    path::PathBuf,
+};
+
+use citronella::secret::Secret;
+
+use super::output::Failure;
+
+/// Longest secret that is read, in bytes.
+const MAX_BYTES: u64 = 65_535;
+
+/// Where the passphrase of the authority's key comes from.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct CaPassphrase {
+    /// File with the passphrase of the authority's key in its first line [env: CITRONELLA_CA_PASSPHRASE has the passphrase itself]
+    #[arg(long, value_name = "FILE")]
+    ca_passphrase_file: Option<PathBuf>,
+    /// Open descriptor to read the passphrase of the authority's key from
+    #[arg(long, value_name = "FD", conflicts_with = "ca_passphrase_file")]
+    ca_passphrase_fd: Option<u32>,
+}
+
+impl CaPassphrase {
+    /// The passphrase of a key that exists.
+    pub(crate) fn ask(&self) -> Result<Secret, Failure> {
+        match self.given()? {
+            Some(secret) => Ok(secret),
+            None => prompt("passphrase of the authority's key: ", "--ca-passphrase-file"),
+        }
+    }
+
+    /// The passphrase of a key to be made, asked twice at a prompt.
+    pub(crate) fn choose(&self) -> Result<Secret, Failure> {
+        match self.given()? {
+            Some(secret) => Ok(secret),
+            None => prompt_twice("passphrase for the authority's key: ", "--ca-passphrase-file"),
+        }
+    }
+
+    fn given(&self) -> Result<Option<Secret>, Failure> {
+        given(self.ca_passphrase_file.as_ref(), self.ca_passphrase_fd, "CITRONELLA_CA_PASSPHRASE")
+    }
+}
+
+/// Where the passphrase of a device's key comes from.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct KeyPassphrase {
+    /// Encrypt the device's key with the first line of this file [env: CITRONELLA_KEY_PASSPHRASE has the passphrase itself]
+    #[arg(long, value_name = "FILE")]
+    key_passphrase_file: Option<PathBuf>,
+    /// Open descriptor to read the passphrase of the device's key from
+    #[arg(long, value_name = "FD", conflicts_with = "key_passphrase_file")]
+    key_passphrase_fd: Option<u32>,
+    /// Ask for a passphrase for the device's key
+    #[arg(long, conflicts_with_all = ["key_passphrase_file", "key_passphrase_fd"])]
+    key_passphrase: bool,
+}
+
+impl KeyPassphrase {
+    /// The passphrase for a device's key, if there is to be one.
+    pub(crate) fn choose(&self) -> Result<Option<Secret>, Failure> {
+        let given =
+            given(self.key_passphrase_file.as_ref(), self.key_passphrase_fd, "CITRONELLA_KEY_PASSPHRASE")?;
+        match (given, self.key_passphrase) {
+            (Some(secret), _) => Ok(Some(secret)),
+            (None, true) => {
+                prompt_twice("passphrase for the device's key: ", "--key-passphrase-file").map(Some)
+            }
+            (None, false) => Ok(None),
+        }
+    }
+}
+
+/// File before descriptor before environment.
+fn given(file: Option<&PathBuf>, fd: Option<u32>, variable: &str) -> Result<Option<Secret>, Failure> {
+    if let Some(path) = file {
+        let opened =
+            File::open(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        return read_line(opened, &path.display().to_string()).map(Some);
+    }
+    if let Some(fd) = fd {
+        let path = format!("/proc/self/fd/{fd}");
+        let opened = File::open(&path).map_err(|error| Failure::new(format!("descriptor {fd}: {error}")))?;
+        return read_line(opened, &format!("descriptor {fd}")).map(Some);
+    }
+    match env::var_os(variable) {
+        Some(value) => not_empty(Secret::new(value.into_encoded_bytes()), variable).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A secret from standard input: its first line, or a prompt where that is a terminal.
+pub(crate) fn from_stdin_or_prompt(what: &str) -> Result<Secret, Failure> {
+    if io::stdin().is_terminal() {
+        return prompt_twice(&format!("{what}: "), "standard input");
+    }
+    read_line(io::stdin().lock(), "standard input")
+}
+
+/// The same, asked once at a prompt: for a secret that exists.
+pub(crate) fn from_stdin_or_prompt_once(what: &str) -> Result<Secret, Failure> {
+    if io::stdin().is_terminal() {
+        return prompt(&format!("{what}: "), "standard input");
+    }
+    read_line(io::stdin().lock(), "standard input")
+}
+
+/// The first line, without its end.
+pub(crate) fn read_line(from: impl io::Read, name: &str) -> Result<Secret, Failure> {
+    let mut bytes = Vec::new();
+    from.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::new(format!("{name}: {error}")))?;
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let line = bytes.get(..end).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+    // The rest is as secret as the line.
+    drop(Secret::new(bytes));
+    if u64::try_from(line.len()).unwrap_or(u64::MAX) > MAX_BYTES {
+        return Err(Failure::new(format!("{name}: longer than {MAX_BYTES} bytes")));
+    }
+    not_empty(Secret::new(line), name)
+}
+
+fn not_empty(secret: Secret, name: &str) -> Result<Secret, Failure> {
+    if secret.expose().is_empty() {
+        return Err(Failure::new(format!("{name} is empty")));
+    }
+    Ok(secret)
+}
+
+fn prompt(text: &str, instead: &str) -> Result<Secret, Failure> {
+    let answer = rpassword::prompt_password(text).map_err(|error| {
+        Failure::new(format!("no terminal to ask for a secret at ({error})"))
+            .help(format!("give it by {instead}"))
+    })?;
+    not_empty(Secret::from(answer), "the answer")
+}
+
+fn prompt_twice(text: &str, instead: &str) -> Result<Secret, Failure> {
+    let first = prompt(text, instead)?;
+    let second = prompt("once more: ", instead)?;
+    if first == second {
+        Ok(first)
+    } else {
+        Err(Failure::new("the two are not the same; nothing was changed"))
+    }
+}

@@ -1,0 +1,95 @@
+//! `citronella password`: hashes in the registry. Passwords come from a prompt or standard input, never from the
+//! command line.
+
+use citronella::password::{self, PasswordHash};
+use serde::Serialize;
+
+use super::{
+    Answer, check,
+    output::{Failure, Outcome, Output},
+    passphrase, registry,
+    world::World,
+};
+
+/// Set, generate and try passwords of devices
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Give a device a password: asked for twice, or the first line of standard input
+    #[command(after_help = "Example:\n  printf '%s\\n' \"$PASSWORD\" | citronella password set phone")]
+    Set {
+        /// The device
+        device: String,
+    },
+    /// Make a password of 160 random bits, store its hash, and print it: it is shown this once
+    #[command(after_help = "Example:\n  citronella password generate phone > phone.password")]
+    Generate {
+        /// The device
+        device: String,
+    },
+    /// Try a password, asked for or from standard input: exits 0 when it is right, 1 when not
+    #[command(after_help = "Example:\n  citronella password verify phone < phone.password")]
+    Verify {
+        /// The device
+        device: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    device: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Verified<'a> {
+    device: &'a str,
+    right: bool,
+}
+
+pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
+    match verb {
+        Verb::Set { device } => set(world, output, &device),
+        Verb::Generate { device } => generate(world, output, &device),
+        Verb::Verify { device } => verify(world, output, &device),
+    }
+}
+
+fn set(world: &World, output: &Output, device: &str) -> Answer {
+    registry::existing(world, device)?;
+    let password = passphrase::from_stdin_or_prompt(&format!("password for {device}"))?;
+    let hash = PasswordHash::new_argon2id(password.expose())?;
+    store(world, device, &hash, false)?;
+    output.result(&format_args!("{device} has a password{RELOAD}"), &Changed { device, password: None })?;
+    Ok(Outcome::Yes)
+}
+
+fn generate(world: &World, output: &Output, device: &str) -> Answer {
+    registry::existing(world, device)?;
+    let generated = password::generate()?;
+    store(world, device, &generated.hash, true)?;
+    let text = String::from_utf8_lossy(generated.text.expose());
+    output.say(&format_args!("{device} has a password, shown this once{RELOAD}"));
+    output.result(&text, &Changed { device, password: Some(&text) })?;
+    Ok(Outcome::Yes)
+}
+
+const RELOAD: &str = "; the broker knows it from its next reload on (systemctl reload mosquitto)";
+
+fn store(world: &World, device: &str, hash: &PasswordHash, generated: bool) -> Result<(), Failure> {
+    registry::change(world, |editor| editor.set_password(device, hash, generated))
+}
+
+fn verify(world: &World, output: &Output, device: &str) -> Answer {
+    let snapshot = check::load(world)?;
+    let found = snapshot.device(device).ok_or_else(|| {
+        Failure::new(format!("no device is called `{device}`")).help("see `citronella device list`")
+    })?;
+    let hash = found.password().ok_or_else(|| Failure::new(format!("device `{device}` has no password")))?;
+    let password = passphrase::from_stdin_or_prompt_once(&format!("password of {device}"))?;
+    let right = hash.verify(password.expose())?;
+    let outcome = if right { Outcome::Yes } else { Outcome::No };
+    let text = output.verdict(outcome, if right { "right" } else { "wrong" });
+    output.result(&text, &Verified { device, right })?;
+    Ok(outcome)
+}

@@ -1,0 +1,96 @@
+//! Changes to the registry, each one locked, checked as a whole and written in one step.
+
+use citronella::{
+    ident::DeviceName,
+    policy::Request,
+    registry::{
+        Fingerprint, State,
+        edit::{EditError, Editor, NewDevice},
+    },
+    snapshot::Snapshot,
+};
+
+use super::{check, output::Failure, world::World};
+
+pub(crate) use citronella::registry::edit::NewCertificate;
+
+/// Changes the registry if all files can still be used with the change.
+pub(crate) fn change(
+    world: &World,
+    change: impl FnOnce(&mut Editor) -> Result<(), EditError>,
+) -> Result<(), Failure> {
+    let path = check::load(world)?.settings().registry_file.clone();
+    let mut editor = Editor::open(&path)?;
+    change(&mut editor).map_err(failure)?;
+    editor.save(|text| Snapshot::load_with_registry(world.config(), text).report).map_err(failure)?;
+    Ok(())
+}
+
+/// The findings belong to the message: they say what is wrong with the change.
+fn failure(error: EditError) -> Failure {
+    match error {
+        EditError::Refused(report) => {
+            let found: Vec<String> = report.iter().map(|found| format!("{found:#}")).collect();
+            Failure::new(format!("nothing was changed: the files could not be used\n{}", found.join("\n")))
+        }
+        EditError::Unknown(_) => Failure::from(error)
+            .help("`citronella device list` shows the devices; `device add` registers one"),
+        error => Failure::from(error),
+    }
+}
+
+/// The name of a device that is registered.
+pub(crate) fn existing(world: &World, name: &str) -> Result<DeviceName, Failure> {
+    let snapshot = check::load(world)?;
+    match snapshot.device(name) {
+        Some(device) if device.state() == State::Retired => {
+            Err(Failure::new(format!("device `{name}` is retired: it gets no new credentials")))
+        }
+        Some(device) => Ok(device.name().clone()),
+        None => Err(failure(EditError::Unknown(name.into()))),
+    }
+}
+
+/// Lists a certificate for a device.
+pub(crate) fn add_certificate(
+    world: &World,
+    name: &DeviceName,
+    certificate: &NewCertificate,
+) -> Result<(), Failure> {
+    change(world, |editor| editor.add_certificate(name.as_str(), certificate))
+}
+
+/// Refuses a certificate for ever; whether anything had to be changed. A device that is not registered is refused
+/// as it is.
+pub(crate) fn revoke(world: &World, name: &DeviceName, fingerprint: &Fingerprint) -> Result<bool, Failure> {
+    let snapshot = check::load(world)?;
+    let Some(device) = snapshot.device(name.as_str()) else { return Ok(false) };
+    if device.revoked().contains(fingerprint) {
+        return Ok(false);
+    }
+    change(world, |editor| editor.revoke(name.as_str(), *fingerprint))?;
+    Ok(true)
+}
+
+/// A topic to which the device may publish, for the first try; one that will be refused if there is none.
+pub(crate) fn topic_to_try(snapshot: &Snapshot, name: &str) -> String {
+    let allowed = |topic: &String| {
+        let request = Request::Publish { topic, qos: 0, retain: false, payload_bytes: 5 };
+        snapshot.authorize(name, name, &request).is_allowed()
+    };
+    let Some(device) = snapshot.device(name) else { return format!("hello/{name}") };
+    let roles = snapshot.roles().expand(device.roles());
+    let blocks = roles.iter().filter_map(|role| snapshot.roles().block(*role)).chain(device.own_block());
+    let topics = blocks.flat_map(|block| &block.rules).map(|rule| {
+        let text = rule.template.to_string().replace("{device}", name).replace("{username}", name);
+        let levels: Vec<&str> =
+            text.split('/').map(|level| if matches!(level, "+" | "#") { "hello" } else { level }).collect();
+        levels.join("/")
+    });
+    topics.filter(|topic| !topic.contains('{')).find(allowed).unwrap_or_else(|| format!("hello/{name}"))
+}
+
+/// A device that is not there yet, with roles that are there.
+pub(crate) fn add(world: &World, name: &DeviceName, device: &NewDevice) -> Result<(), Failure> {
+    change(world, |editor| editor.add(name, device))
+}

@@ -1,0 +1,66 @@
+//! Where the files are, and how they are read and changed.
+
+use std::path::{Path, PathBuf};
+
+use citronella::pki;
+
+/// Options of every verb.
+#[derive(clap::Args)]
+pub(crate) struct WorldOptions {
+    /// The configuration; the registry and the authority are found from it
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CITRONELLA_CONFIG",
+        default_value = "/etc/citronella/citronella.toml",
+        global = true,
+        hide_env_values = true,
+        help_heading = "Common options"
+    )]
+    config: PathBuf,
+}
+
+/// The files a run works on.
+pub(crate) struct World {
+    config: PathBuf,
+}
+
+impl World {
+    pub(crate) fn new(arguments: WorldOptions) -> Self {
+        Self { config: arguments.config }
+    }
+
+    /// citronella.toml.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The folder of citronella.toml: `pki/` and `tls/` stand in it.
+    pub(crate) fn folder(&self) -> &Path {
+        match self.config.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// The authority.
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.folder().join("pki")
+    }
+
+    /// How devices call the broker: the first name in its certificate, else this machine.
+    pub(crate) fn broker_name(&self) -> String {
+        let read = std::fs::read(self.folder().join("tls/broker.crt")).ok();
+        let views = read.and_then(|bytes| pki::inspect::certificates(&bytes).ok());
+        let names = views.as_ref().and_then(|views| views.first()).map(|view| &view.alternative_names);
+        let first = names.and_then(|names| names.first()).and_then(|name| name.split_once(':'));
+        first.map_or_else(|| "localhost".to_owned(), |(_, name)| name.to_owned())
+    }
+
+    /// User and group of whoever called sudo: what is made for them is theirs.
+    pub(crate) fn caller(&self) -> Option<(u32, u32)> {
+        let id = |variable| std::env::var(variable).ok()?.parse::<u32>().ok();
+        let root = nix::unistd::geteuid().is_root();
+        Some((id("SUDO_UID")?, id("SUDO_GID")?)).filter(|_| root)
+    }
+}
