@@ -21,7 +21,10 @@ fn with_mode(path: &Path, mode: u32) {
 }
 
 fn faults(path: &Path, holds: Holds) -> Vec<(Severity, String)> {
-    judge(path, &fs::metadata(path).unwrap(), holds).into_iter().map(|d| (d.severity, d.message)).collect()
+    judge(path, &fs::metadata(path).unwrap(), holds, this_user())
+        .into_iter()
+        .map(|d| (d.severity, d.message))
+        .collect()
 }
 
 #[test]
@@ -161,4 +164,6 @@ fn a_stranger_or_a_foreign_group_that_may_write_is_an_error() {
     assert_eq!(faults(&path, Holds::Rules), []);
     std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
     assert!(faults(&path, Holds::Rules)[0].1.contains("user 12345"));
+    let for_the_owner = judge(&path, &fs::metadata(&path).unwrap(), Holds::Rules, 12_345);
+    assert_eq!(for_the_owner, [], "the folder is root's, the file that user's");
 }
