@@ -112,6 +112,21 @@ fn a_second_writer_waits_for_the_first() {
 }
 
 #[test]
+fn what_a_killed_writer_left_goes_with_the_next_change_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [".f.Ab12Cd.new", ".f.new", ".g.Ab12Cd.new", "f.Ab12Cd.new", ".f.Ab12Cd.old"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    Locked::new(&dir.path().join("f")).unwrap().replace(b"new").unwrap();
+    let mut left: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, [".f.Ab12Cd.old", ".f.new", ".g.Ab12Cd.new", "f", "f.Ab12Cd.new"]);
+}
+
+#[test]
 fn links_in_a_circle_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     symlink("b", dir.path().join("a")).unwrap();
