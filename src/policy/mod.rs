@@ -1,6 +1,28 @@
 //! What a device may do: rules, blocks of rules, and the decision with its reason.
 //!
 //! Deny beats allow; order never matters; silence denies.
+//!
+//! ```
+//! use citronella::{diag::Source, policy::*, topic::Template};
+//!
+//! let source = Source::new("citronella.toml", "publish = [\"sensors/{device}/#\"]");
+//! let rule = Rule {
+//!     effect: Effect::Allow,
+//!     actions: Actions::PUBLISH,
+//!     template: Template::parse("sensors/{device}/#")?,
+//!     place: source.place(0),
+//! };
+//! let block = Block { owner: Owner::Role("sensor".into()), limits: Limits::default(), rules: vec![rule] };
+//! let index = Index::compile(&[block.into()]);
+//!
+//! let attributes = Attributes::default();
+//! let subject = Subject { device: Some("t10"), client_id: "t10", attributes: &attributes };
+//! let policy = Policy::new(Some(&index), None, WideSubscribe::Strict);
+//! let request = Request::Publish { topic: "sensors/t11/x", qos: 0, retain: false, payload_bytes: 1 };
+//! let decision = policy.decide(&subject, &request);
+//! assert_eq!(decision.to_string(), "refused: no rule allows publish to `sensors/t11/x`");
+//! # Ok::<(), citronella::topic::TemplateError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod cover;

@@ -28,6 +28,21 @@ proptest! {
         prop_assert_eq!(engine.allows(&client, ask), model::allows(&rules, &client, ask, wide));
     }
 
+    // Most filters of the test above are refused; these are near the border.
+    #[test]
+    fn the_engine_is_the_model_for_the_filters_that_rules_speak_of(
+        rules in rules(), client in client(), wide: bool,
+    ) {
+        let engine = Engine::new(&rules, wide);
+        for rule in &rules {
+            let Some(filled) = model::fill(&rule.filter, &client) else { continue };
+            for filter in [filled.join("/"), format!("$share/g/{}", filled.join("/"))] {
+                let ask = (Action::Subscribe, filter.as_str());
+                prop_assert_eq!(engine.allows(&client, ask), model::allows(&rules, &client, ask, wide), "{}", filter);
+            }
+        }
+    }
+
     #[test]
     fn one_more_allow_never_refuses(
         rules in rules(), more in rule(), place: usize, client in client(), (action, topic) in ask(), wide: bool,

@@ -168,6 +168,18 @@ fn a_wide_subscription_needs_one_topic_and_may_not_lie_in_one_deny() {
 }
 
 #[test]
+fn what_is_hidden_counts_as_denied_in_a_shared_subscription() {
+    let rules = [(Allow, SUBSCRIBE, "jobs/#"), (Deny, HIDE, "jobs/secret/#")];
+    let ask = |filter| strict(&rules, Request::Subscribe { filter });
+    assert_eq!(ask("jobs/#"), "allowed: jobs/# (role sensor, citronella.toml:1)");
+    assert_eq!(
+        ask("$share/g/jobs/#"),
+        "refused: `$share/g/jobs/#` also matches `jobs/secret`, denied by citronella.toml:2 (hide `jobs/secret/#`)"
+    );
+    assert_eq!(ask("$share/g/jobs/other"), "allowed: jobs/# (role sensor, citronella.toml:1)");
+}
+
+#[test]
 fn deep_names_are_judged_like_shallow_ones() {
     for levels in [FEW_LEVELS - 1, FEW_LEVELS, FEW_LEVELS + 1, MAX_LEVELS] {
         let name = ["a"].repeat(levels).join("/");
