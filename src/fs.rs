@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-pub use permissions::{Holds, judge};
+pub use permissions::{Holds, judge, this_user};
 pub use replace::{Locked, ReplaceError};
 
 /// Largest file of settings, devices or passwords: some 300 bytes for each of 100,000 devices, twice over.

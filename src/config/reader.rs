@@ -1,7 +1,7 @@
 //! A TOML file on its way from text to checked values: every mistake is noted with its place, and reading
 //! goes on.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
 use toml::{
     Spanned,
@@ -37,7 +37,7 @@ pub(crate) struct Reader {
     /// One for all places of the file.
     file: Arc<Path>,
     found: Vec<Diagnostic>,
-    /// Lines with mistakes of syntax; what was made of them is a guess that deserves no mistakes of its own.
+    /// Lines with mistakes of syntax, ascending; what was made of them is a guess that deserves no mistakes of its own.
     garbled: Vec<u32>,
 }
 
@@ -52,25 +52,39 @@ impl Reader {
         };
         let (tree, mut errors) = DeTable::parse_recoverable(text);
         errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        let duplicates = errors.iter().any(|error| error.message() == DUPLICATE);
+        let headers = if duplicates { headers(text) } else { Headers::default() };
         for error in errors {
-            reader.syntax(text, &error);
+            match error.message() {
+                DUPLICATE => reader.duplicate(text, error.span().unwrap_or(0..0), &headers),
+                _ => reader.syntax(text, &error),
+            }
         }
-        reader.garbled.sort_unstable();
         (reader, tree.into_inner())
+    }
+
+    fn duplicate(&mut self, text: &str, span: Range<usize>, headers: &Headers<'_>) {
+        let key = text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']);
+        let (line, _) = self.source.position(span.start);
+        let first = text
+            .get(..span.end)
+            .and_then(|before| before.rsplit('\n').next())
+            .and_then(|before| text.get(span.end - before.len()..))
+            .and_then(header)
+            .and_then(|header| headers.get(header))
+            .filter(|first| **first < line);
+        let mistake = match first {
+            Some(first) => format!("`{key}` is set twice, first in line {first}"),
+            None => format!("`{key}` is set twice"),
+        };
+        self.found.push(Diagnostic::error(&self.source, span, mistake).help("keep one of the two"));
     }
 
     fn syntax(&mut self, text: &str, error: &toml::de::Error) {
         let span = error.span().unwrap_or(0..0);
-        if error.message() == "duplicate key" {
-            let key = text.get(span.clone()).unwrap_or_default();
-            let mistake = Diagnostic::error(&self.source, span, format!("{} is set twice", quoted(key)))
-                .help("keep one of the two");
-            self.found.push(mistake);
-            return;
-        }
         let (line, _) = self.source.position(span.start);
         // Of several mistakes in a line all but the first are mostly its consequences.
-        if self.garbled.contains(&line) {
+        if self.garbled.last() == Some(&line) {
             return;
         }
         self.garbled.push(line);
@@ -252,7 +266,25 @@ pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A key in backticks, without the quotes it may be written with.
-fn quoted(key: &str) -> String {
-    format!("`{}`", key.trim_matches(['"', '\'']))
+/// What the parser says of a key or a table that is there already.
+const DUPLICATE: &str = "duplicate key";
+
+/// The headers of tables and the lines they first stand in.
+type Headers<'t> = HashMap<&'t str, u32, foldhash::fast::RandomState>;
+
+fn headers(text: &str) -> Headers<'_> {
+    let mut headers = Headers::default();
+    for (line, number) in text.split('\n').zip(1..) {
+        if let Some(header) = header(line) {
+            headers.entry(header).or_insert(number);
+        }
+    }
+    headers
+}
+
+/// `[…]` at the start of a line.
+fn header(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let end = line.find([']', '\n']).filter(|_| line.starts_with('['))?;
+    line.get(..=end)
 }

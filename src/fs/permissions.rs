@@ -17,21 +17,26 @@ pub enum Holds {
     Hashes,
 }
 
+/// The user of this process.
+#[must_use]
+pub fn this_user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// What is wrong with the permissions of a file and of the folder that holds it.
 ///
 /// Whoever can write the policy is the policy. So it is an error if the file belongs to a stranger (neither
-/// root nor the user of this process), if others may write it, or if a group may write it that is neither
-/// root's nor the owner's own (the group of this process counts as its own when it owns the file). The same
-/// holds for the folder, because who can rename there can replace the file; a sticky folder such as `/tmp`
+/// root nor `user`, the one whom the broker runs as), if others may write it, or if a group may write it that is
+/// neither root's nor the owner's own (for the user of this process, the group of this process). The same holds
+/// for the folder, because who can rename there can replace the file; a sticky folder such as `/tmp`
 /// lets only owners rename and passes. That others can read a file with hashes is a warning.
 ///
 /// The folder is that of the file `path` leads to after symbolic links. Empty if all is well.
 #[must_use]
-pub fn judge(path: &Path, metadata: &Metadata, holds: Holds) -> Vec<Diagnostic> {
-    let me = nix::unistd::geteuid().as_raw();
+pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let shown = path.display();
-    if let Some(fault) = writer(metadata, me) {
+    if let Some(fault) = writer(metadata, user) {
         found.push(
             Diagnostic::general(format!("`{shown}` {}", fault.words()))
                 .help(format!("{} `{shown}`", fault.remedy())),
@@ -45,7 +50,7 @@ pub fn judge(path: &Path, metadata: &Metadata, holds: Holds) -> Vec<Diagnostic> 
         });
     }
     if let Some((folder, metadata)) = folder_of(path)
-        && let Some(fault) = writer(&metadata, me)
+        && let Some(fault) = writer(&metadata, user)
         && (metadata.mode() & STICKY == 0 || matches!(fault, Fault::Stranger(_)))
     {
         let folder = folder.display();
@@ -73,7 +78,7 @@ impl Fault {
     fn words(&self) -> String {
         match self {
             Self::Stranger(owner) => {
-                format!("belongs to user {owner}, who is neither root nor the user this runs as")
+                format!("belongs to user {owner}, who is neither root nor the broker's user")
             }
             Self::Others => "can be written by everybody".to_owned(),
             Self::Group(group) => format!("can be written by all members of group {group}"),
@@ -89,9 +94,9 @@ impl Fault {
     }
 }
 
-fn writer(metadata: &Metadata, me: u32) -> Option<Fault> {
+fn writer(metadata: &Metadata, user: u32) -> Option<Fault> {
     let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
-    if owner != 0 && owner != me {
+    if owner != 0 && owner != user {
         return Some(Fault::Stranger(owner));
     }
     if mode & 0o002 != 0 {
@@ -105,7 +110,7 @@ fn writer(metadata: &Metadata, me: u32) -> Option<Fault> {
 
 /// The owner's own group, as the user database says; none for a user it does not know.
 fn primary_group(user: u32) -> Option<u32> {
-    if user == nix::unistd::geteuid().as_raw() {
+    if user == this_user() {
         return Some(nix::unistd::getegid().as_raw());
     }
     let known = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user)).ok()??;

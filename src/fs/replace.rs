@@ -67,9 +67,11 @@ impl Locked {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed("examined")(error)),
         };
+        self.sweep();
         let mut new = tempfile::Builder::new()
             .prefix(&prefix(&self.path))
-            .suffix(".new")
+            .suffix(SUFFIX)
+            .rand_bytes(RANDOM_BYTES)
             .tempfile_in(parent(&self.path))
             .map_err(failed("written beside itself"))?;
         new.write_all(content).map_err(failed("written"))?;
@@ -80,7 +82,25 @@ impl Locked {
         new.persist(&self.path).map_err(|error| failed("replaced")(error.error))?;
         self.folder.sync_all().map_err(failed("flushed to disk"))
     }
+
+    /// Removes what a writer left behind that was killed before its rename. Nobody is writing now: the lock is ours.
+    fn sweep(&self) {
+        let prefix = prefix(&self.path);
+        let Ok(entries) = std::fs::read_dir(parent(&self.path)) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(SUFFIX));
+            if random.is_some_and(|random| random.len() == RANDOM_BYTES) {
+                // One that stays is ugly and does no harm.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }
+
+/// Of the file that is to take the old one's place.
+const SUFFIX: &str = ".new";
+const RANDOM_BYTES: usize = 6;
 
 /// Hidden, and near its file in a listing, should a power cut leave it behind.
 fn prefix(path: &Path) -> String {

@@ -21,7 +21,10 @@ fn with_mode(path: &Path, mode: u32) {
 }
 
 fn faults(path: &Path, holds: Holds) -> Vec<(Severity, String)> {
-    judge(path, &fs::metadata(path).unwrap(), holds).into_iter().map(|d| (d.severity, d.message)).collect()
+    judge(path, &fs::metadata(path).unwrap(), holds, this_user())
+        .into_iter()
+        .map(|d| (d.severity, d.message))
+        .collect()
 }
 
 #[test]
@@ -109,6 +112,21 @@ fn a_second_writer_waits_for_the_first() {
 }
 
 #[test]
+fn what_a_killed_writer_left_goes_with_the_next_change_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [".f.Ab12Cd.new", ".f.new", ".g.Ab12Cd.new", "f.Ab12Cd.new", ".f.Ab12Cd.old"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    Locked::new(&dir.path().join("f")).unwrap().replace(b"new").unwrap();
+    let mut left: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, [".f.Ab12Cd.old", ".f.new", ".g.Ab12Cd.new", "f", "f.Ab12Cd.new"]);
+}
+
+#[test]
 fn links_in_a_circle_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     symlink("b", dir.path().join("a")).unwrap();
@@ -161,4 +179,6 @@ fn a_stranger_or_a_foreign_group_that_may_write_is_an_error() {
     assert_eq!(faults(&path, Holds::Rules), []);
     std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
     assert!(faults(&path, Holds::Rules)[0].1.contains("user 12345"));
+    let for_the_owner = judge(&path, &fs::metadata(&path).unwrap(), Holds::Rules, 12_345);
+    assert_eq!(for_the_owner, [], "the folder is root's, the file that user's");
 }

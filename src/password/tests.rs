@@ -42,7 +42,7 @@ fn hashes_of_others_accept_their_password_and_no_other() {
         assert_eq!(hash.to_text(), text, "{source}");
         count += 1;
     }
-    assert_eq!(count, 21);
+    assert!(count >= 21, "only {count} vectors were read");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Certificates and passwords of a device as `devices.toml` writes them.
 
+use std::collections::HashSet;
+
 use toml::{
     de::{DeTable, DeValue},
     value::{Datetime, Offset},
@@ -30,13 +32,14 @@ pub(super) fn certificates(reader: &mut Reader, entry: &Entry<'_, '_>) -> Certif
         }
     };
     let mut listed: Vec<Certificate> = Vec::new();
+    let mut seen = HashSet::new();
     for item in items.iter() {
         let Some(table) = reader.table("certificates", item) else { continue };
         let Some(certificate) = certificate(reader, item, table) else { continue };
-        if listed.iter().any(|known| known.sha256 == certificate.sha256) {
-            reader.error_help(item.span(), "this certificate is listed twice", "keep one of the two");
-        } else {
+        if seen.insert(certificate.sha256) {
             listed.push(certificate);
+        } else {
+            reader.error_help(item.span(), "this certificate is listed twice", "keep one of the two");
         }
     }
     Certificates::Listed(listed.into())

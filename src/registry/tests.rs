@@ -74,3 +74,46 @@ fn names_that_differ_in_case_only_are_one() {
     assert_eq!(registry.insert(again.next().unwrap()).unwrap_err().line, 2);
     assert_eq!(registry.len(), 1);
 }
+
+const WHOLE: &str = r#"version = 1
+[a."b"]
+[c] # é
+role = "sensor"
+attr = { s = 'r', "t" = """
+u""" }
+certificates = [{ sha256 = "5f", not_after = 2028-11-21T00:00:00Z }, ]
+password = { hash = "$6$a$b", generated = true }
+publish = ["x/{device}/+", 'é{attr.s}/#']
+[[d]]
+e.f = 0x1_0
+[c]
+"#;
+
+#[test]
+fn whatever_stands_in_a_file_it_is_read_to_the_end_and_reported() {
+    let config = config::parse(Path::new("c"), "version = 1\n", &mut Report::new());
+    let mut texts: Vec<String> = Vec::new();
+    for (at, ch) in WHOLE.char_indices() {
+        let (before, after) = WHOLE.split_at(at);
+        let rest = &after[ch.len_utf8()..];
+        texts.extend([before.to_owned(), after.to_owned()]);
+        texts.extend(
+            ["", "\"", "[", "]", "{", "=", "\n", "é", "\0", "'''"]
+                .map(|other| format!("{before}{other}{rest}")),
+        );
+    }
+    for open in ["a = [", "a = {b=", "[", "a.", "\"", "["] {
+        texts.push(open.repeat(50_000));
+    }
+    texts.push(format!("a = {}", "[".repeat(100_000)));
+    for text in texts {
+        let mut report = Report::new();
+        read::parse(Path::new("d"), &text, &config, &mut report);
+        config::parse(Path::new("c"), &text, &mut report);
+        let clean = text.trim_end() == "version = 1";
+        assert_eq!(report.has_errors(), !clean, "{text}");
+        for found in &report {
+            assert!(found.to_string().starts_with(['c', 'd']), "{found:#}");
+        }
+    }
+}

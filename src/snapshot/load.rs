@@ -27,8 +27,13 @@ const REVISION_DIGITS: usize = 12;
 /// Whether who may write and read the files is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Permissions {
-    /// As the broker does: what strangers can write is not used.
+    /// What strangers can write is not used; neither root nor the user of this process is one.
     Judge,
+    /// The same as the broker's user would see it, whoever asks.
+    JudgeFor {
+        /// Number of the user whom the broker runs as.
+        user: u32,
+    },
     /// For files that are not in use, such as a draft in a home folder.
     Ignore,
 }
@@ -67,7 +72,7 @@ impl Snapshot {
 }
 
 fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
-    let text = files.read(config_path, Holds::Rules)?;
+    let text = files.read(config_path, Holds::Rules, "`citronella init` makes one")?;
     let config = config::parse(config_path, &text, &mut files.report);
 
     let registry_file = config.settings.registry_file.clone();
@@ -77,7 +82,7 @@ fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
     };
     let mut unlisted = Vec::new();
     if let Some(path) = &config.settings.password_file
-        && let Some(text) = files.read(path, Holds::Hashes)
+        && let Some(text) = files.read(path, Holds::Hashes, "`[auth] password_file` in the settings names it")
     {
         unlisted = add_password_file(&mut registry, path, &text, &mut files.report);
     }
@@ -113,7 +118,7 @@ impl Files {
                 self.add(&text);
                 Some(text)
             }
-            None => self.read(path, Holds::Hashes),
+            None => self.read(path, Holds::Hashes, "`[registry] file` in the settings names it"),
         }
     }
 
@@ -123,19 +128,24 @@ impl Files {
         self.digest.update(text);
     }
 
-    fn read(&mut self, path: &Path, holds: Holds) -> Option<String> {
+    fn read(&mut self, path: &Path, holds: Holds, named_by: &str) -> Option<String> {
         let read = fs::read(path, fs::MAX_FILE_BYTES);
         self.read.push(path.to_owned());
         match read {
             Ok(text) => {
-                if self.permissions == Permissions::Judge {
-                    self.report.extend(fs::judge(path, &text.metadata, holds));
+                let user = match self.permissions {
+                    Permissions::Judge => Some(fs::this_user()),
+                    Permissions::JudgeFor { user } => Some(user),
+                    Permissions::Ignore => None,
+                };
+                if let Some(user) = user {
+                    self.report.extend(fs::judge(path, &text.metadata, holds, user));
                 }
                 self.add(&text.text);
                 Some(text.text)
             }
             Err(error) => {
-                self.report.push(Diagnostic::general(error.to_string()));
+                self.report.push(Diagnostic::general(error.to_string()).help(named_by));
                 None
             }
         }
