@@ -19,6 +19,7 @@ mod broker_guarded;
 mod golden;
 mod harness;
 mod layers;
+mod login_table;
 mod pki_authority;
 mod pki_judges;
 mod pki_kill;
