@@ -38,7 +38,9 @@ build: deps ## the plugin and the command, for debugging
 	$(CARGO) build --locked
 
 release: deps ## the plugin and the command, as they are installed
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release --bin citronella
+	# By itself: made beside the rlib, the linker keeps start-up code of libraries that only the command uses.
+	$(CARGO) rustc --locked --release --lib --crate-type cdylib
 	@$(MAKE) --no-print-directory size
 
 size: ## how big the release build is, and what it must not carry
