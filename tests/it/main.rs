@@ -15,6 +15,9 @@
 mod support;
 
 mod artefact;
+mod broker_certificate_names;
+mod broker_certificates;
+mod broker_passwords;
 mod golden;
 mod harness;
 mod layers;
