@@ -15,7 +15,13 @@
 mod support;
 
 mod artefact;
+mod broker_certificate_names;
+mod broker_certificates;
+mod broker_delivery;
 mod broker_guarded;
+mod broker_passwords;
+mod broker_publish;
+mod broker_subscribe;
 mod golden;
 mod harness;
 mod layers;
