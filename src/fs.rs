@@ -60,6 +60,14 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether the file may be there and somebody else could read it.
+    #[must_use]
+    pub fn is_permission_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// The whole of a file, as UTF-8; a byte order mark at its start is left out.
 ///
 /// A change while reading is seen whole or not at all only if the writer renames, as [`Locked::replace`] does.

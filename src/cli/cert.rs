@@ -37,15 +37,18 @@ pub(crate) enum Verb {
     },
     /// Refuse a certificate for ever: in the registry, then in the ledger
     #[command(
-        after_help = "The broker refuses it from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 4a1f… --reason key-compromise"
+        after_help = "The broker refuses it from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise"
     )]
     Revoke {
         /// A device (all its certificates), or the serial number or SHA-256 of one
         #[arg(value_name = "DEVICE|SERIAL|SHA256")]
         which: String,
-        /// Why
+        /// Why: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn
         #[arg(long, value_name = "REASON", default_value_t)]
         reason: Reason,
+        /// The one of that serial number or SHA-256 even if it is a broker's: only the ledger will know
+        #[arg(long)]
+        broker: bool,
     },
     /// List what was issued
     List {
@@ -67,7 +70,7 @@ pub(crate) enum Verb {
 pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
     match verb {
         Verb::Issue { device, options } => order::issue(world, output, &device, &options),
-        Verb::Revoke { which, reason } => revoke(world, output, &which, reason),
+        Verb::Revoke { which, reason, broker } => revoke(world, output, &which, (reason, broker)),
         Verb::List { name, expiring } => list(world, output, name.as_deref(), expiring),
         Verb::Show { which } => show(world, output, &which),
     }
@@ -85,9 +88,14 @@ struct Revoked {
 }
 
 /// Registry first: it is what the broker reads. Killed between the two, doing it again completes it.
-fn revoke(world: &World, output: &Output, which: &str, reason: Reason) -> Answer {
-    let mut authority = Authority::open(&world.pki())?;
+fn revoke(world: &World, output: &Output, which: &str, (reason, broker): (Reason, bool)) -> Answer {
+    let mut authority = world.authority()?;
     let entries = find(&authority, which, |entry| entry.kind == Kind::Device)?;
+    if let Some(entry) = entries.iter().find(|entry| entry.kind == Kind::Broker && !broker) {
+        return Err(Failure::new(format!("this is the certificate of the broker `{}`", entry.name))
+            .help("devices do not ask the registry before they trust it: give the broker another one instead")
+            .help("--broker marks it as revoked in the ledger all the same"));
+    }
     let mut done = Vec::new();
     for entry in entries {
         let sha256 = entry.certificate.as_ref().map(|made| made.sha256.clone());
@@ -167,7 +175,7 @@ struct Listed<'a> {
 }
 
 fn list(world: &World, output: &Output, name: Option<&str>, expiring: Option<u32>) -> Answer {
-    let authority = Authority::open(&world.pki())?;
+    let authority = world.authority()?;
     if let Some(note) = authority.note() {
         output.warn(note);
     }
@@ -215,10 +223,10 @@ impl fmt::Display for Shown<'_> {
 fn show(world: &World, output: &Output, which: &str) -> Answer {
     let mut views = Vec::new();
     if fs::metadata(which).is_ok_and(|found| found.is_file()) {
-        let bytes = fs::read(which).map_err(|error| Failure::new(format!("{which}: {error}")))?;
-        views = inspect::certificates(&bytes)?;
+        let bytes = fs::read(which).map_err(|error| Failure::file(which.as_ref(), &error))?;
+        views = inspect::certificates(&bytes).map_err(|error| Failure::new(format!("{which}: {error}")))?;
     } else {
-        let authority = Authority::open(&world.pki())?;
+        let authority = world.authority()?;
         for entry in find(&authority, which, |_| true)? {
             views.extend(inspect::certificates(authority.certificate_of(&entry)?.as_bytes())?);
         }

@@ -8,8 +8,11 @@ use citronella::{
 };
 use serde::Serialize;
 
+mod advice;
+
 use super::{
     Answer,
+    files::BROKER_USER,
     output::{Failure, Outcome, Output},
     world::World,
 };
@@ -29,34 +32,46 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
-    let loaded = Snapshot::load(world.config(), Permissions::Judge);
+    let mut loaded = Snapshot::load(world.config(), permissions());
+    if let Some(snapshot) = &loaded.snapshot {
+        advice::give(snapshot, &mut loaded.report);
+    }
     let (errors, warnings) = loaded.report.count();
-    let sound = loaded.snapshot.is_some() && errors == 0 && !(arguments.deny_warnings && warnings > 0);
-    let outcome = if sound { Outcome::Yes } else { Outcome::No };
+    let denied = arguments.deny_warnings && warnings > 0;
+    let outcome = if loaded.snapshot.is_some() && !denied { Outcome::Yes } else { Outcome::No };
     let verdict = match &loaded.snapshot {
+        Some(_) if denied => format!("usable, but {}", counted(warnings, "warning")),
         Some(snapshot) => format!(
-            "{}: {} device(s), {warnings} warning(s)",
-            output.verdict(outcome, "sound"),
-            snapshot.devices().len()
+            "sound: {}, {}",
+            counted(snapshot.devices().len(), "device"),
+            counted(warnings, "warning")
         ),
-        None => {
-            format!("{}: {errors} error(s), {warnings} warning(s)", output.verdict(outcome, "not usable"))
-        }
+        None => format!("not usable: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
     };
     let json =
         Json { usable: loaded.snapshot.is_some(), errors, warnings, findings: findings(&loaded.report) };
-    output.result(&Findings { report: &loaded.report, verdict }, &json)?;
+    output.verdict(outcome, &Findings { report: &loaded.report, verdict }, &json)?;
     Ok(outcome)
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// As the broker will judge them: a file may be its user's. Who is not root has files of their own and asks for
+/// themselves.
+fn permissions() -> Permissions {
+    let root = nix::unistd::geteuid().is_root();
+    match nix::unistd::User::from_name(BROKER_USER).ok().flatten().filter(|_| root) {
+        Some(user) => Permissions::JudgeFor { user: user.uid.as_raw() },
+        None => Permissions::Judge,
+    }
 }
 
 /// A snapshot for a verb that needs sound files; the findings are the failure otherwise.
 pub(crate) fn load(world: &World) -> Result<Snapshot, Failure> {
-    let loaded = Snapshot::load(world.config(), Permissions::Judge);
-    loaded.snapshot.ok_or_else(|| {
-        let errors = loaded.report.iter().map(|found| format!("{found:#}")).collect::<Vec<_>>();
-        Failure::new(format!("the files cannot be used\n{}", errors.join("\n")))
-            .help("`citronella check` shows this list again")
-    })
+    let loaded = Snapshot::load(world.config(), permissions());
+    loaded.snapshot.ok_or_else(|| Failure::new("the files cannot be used").findings(&loaded.report))
 }
 
 struct Findings<'a> {

@@ -1,6 +1,6 @@
 //! `citronella device`: the registry.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use citronella::{
     ident::DeviceName,
@@ -89,7 +89,7 @@ pub(crate) struct Set {
 /// What can be said of a device.
 #[derive(clap::Args)]
 pub(crate) struct Properties {
-    /// A role it has; may be repeated. Replaces those it had
+    /// A role; may be repeated, and takes the place of all that a device had
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     /// An attribute, for rules with {attr.NAME}; may be repeated
@@ -145,6 +145,15 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         attributes: properties.attributes,
         auth: properties.auth.unwrap_or_default(),
     };
+    // Before anything is asked for.
+    let snapshot = check::load(world)?;
+    let interrupted = match registry::namesake(&snapshot, &name) {
+        Some(found) if no_certificate || found.name() != &name || !is_begun(found, &snapshot, &device) => {
+            return Err(registry::exists(found.name().as_str()));
+        }
+        found => found.is_some(),
+    };
+    drop(snapshot);
     if no_certificate {
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered, without a certificate"));
@@ -153,7 +162,7 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         return Ok(Outcome::Yes);
     }
     let order = cert::Order::prepare(world, output, &name, &certificate)?;
-    if !interrupted(world, &name)? {
+    if !interrupted {
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered"));
     }
@@ -167,13 +176,17 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
     Ok(Outcome::Yes)
 }
 
-/// Whether the device is registered and has nothing to connect with, as an interrupted `add` leaves it.
-fn interrupted(world: &World, name: &DeviceName) -> Result<bool, Failure> {
-    let snapshot = check::load(world)?;
-    let bare = |device: &Device| {
-        device.password().is_none() && *device.certificates() == Certificates::Listed(Box::default())
-    };
-    Ok(snapshot.device(name.as_str()).is_some_and(bare))
+/// Whether the registered device is what an interrupted `add` of `wanted` leaves: the same, and nothing to connect
+/// with.
+fn is_begun(found: &Device, snapshot: &Snapshot, wanted: &NewDevice) -> bool {
+    let bare = found.password().is_none() && *found.certificates() == Certificates::Listed(Box::default());
+    let attributes: BTreeMap<&str, &str> = found.attributes().iter().collect();
+    let wanted_attributes: BTreeMap<&str, &str> =
+        wanted.attributes.iter().map(|(name, value)| (&**name, &**value)).collect();
+    bare && found.state() == State::Active
+        && found.auth() == wanted.auth
+        && roles(snapshot, found).iter().eq(&wanted.roles)
+        && attributes == wanted_attributes
 }
 
 fn set(world: &World, output: &Output, set: &Set) -> Answer {
@@ -223,7 +236,7 @@ struct View<'a> {
     name: &'a str,
     state: String,
     roles: Vec<&'a str>,
-    attributes: std::collections::BTreeMap<&'a str, &'a str>,
+    attributes: BTreeMap<&'a str, &'a str>,
     auth: String,
     /// `"any"`, or the fingerprints.
     certificates: Vec<ViewCertificate>,
@@ -241,9 +254,7 @@ struct ViewCertificate {
 }
 
 fn view<'a>(snapshot: &'a Snapshot, name: &str) -> Result<View<'a>, Failure> {
-    let device = snapshot.device(name).ok_or_else(|| {
-        Failure::new(format!("no device is called `{name}`")).help("see `citronella device list`")
-    })?;
+    let device = snapshot.device(name).ok_or_else(|| registry::unknown(name))?;
     let (any_certificate, listed) = match device.certificates() {
         Certificates::Any => (true, [].as_slice()),
         Certificates::Listed(listed) => (false, &**listed),

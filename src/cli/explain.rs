@@ -1,6 +1,6 @@
 //! `citronella explain`: would this be allowed, and why?
 
-use citronella::{diag::Visible, policy::Request};
+use citronella::policy::Request;
 use serde::Serialize;
 
 use super::{
@@ -110,6 +110,6 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
         action: arguments.action,
         topic: &arguments.topic,
     };
-    output.result(&output.verdict(outcome, &Visible(reason).to_string()), &json)?;
+    output.verdict(outcome, &reason, &json)?;
     Ok(outcome)
 }

@@ -11,7 +11,9 @@ use citronella::fs::Locked;
 
 use super::output::Failure;
 
-/// The group that Debian's Mosquitto runs as.
+/// The user that Debian's Mosquitto becomes when root starts it.
+pub(crate) const BROKER_USER: &str = "mosquitto";
+/// The group of that user.
 const BROKER_GROUP: &str = "mosquitto";
 
 /// Who may read what is made.
@@ -52,7 +54,7 @@ impl Files {
         fs::create_dir_all(path)
             .and_then(|()| fs::set_permissions(path, Permissions::from_mode(bits)))
             .and_then(|()| self.give(path))
-            .map_err(|error| failure(path, &error))
+            .map_err(|error| Failure::file(path, &error))
     }
 
     /// Writes a file that is not there; one that is there is kept as it is.
@@ -72,7 +74,7 @@ impl Files {
             Mode::Public => fs::set_permissions(path, Permissions::from_mode(0o644)),
             Mode::Shared => self.give(path),
         };
-        opened.map_err(|error| failure(path, &error))
+        opened.map_err(|error| Failure::file(path, &error))
     }
 
     fn give(&self, path: &Path) -> io::Result<()> {
@@ -80,13 +82,5 @@ impl Files {
             Some(group) => chown(path, None, Some(group)),
             None => Ok(()),
         }
-    }
-}
-
-fn failure(path: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::new(format!("{}: {error}", path.display()));
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => failure.help("run it with sudo"),
-        _ => failure,
     }
 }

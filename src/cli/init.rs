@@ -79,6 +79,9 @@ struct Done {
     registry: PathBuf,
     mosquitto_conf: PathBuf,
     steps: Vec<Step>,
+    /// How the command is called so that it finds these files.
+    #[serde(skip)]
+    command: String,
 }
 
 #[derive(Serialize)]
@@ -90,11 +93,14 @@ struct Step {
 
 pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
     let plugin = plugin_path(arguments.plugin.as_deref())?;
+    folder_of(&arguments.mosquitto_conf, "is Mosquitto installed? --mosquitto-conf names another place")?;
+    if let Some(path) = &arguments.password_file {
+        folder_of(path, "make it, or name another file with --password-file")?;
+    }
     let files = Files::for_broker();
     let mut steps = Vec::new();
     files.folder(world.folder(), Mode::Shared)?;
-    let folder = fs::canonicalize(world.folder())
-        .map_err(|error| Failure::new(format!("{}: {error}", world.folder().display())))?;
+    let folder = fs::canonicalize(world.folder()).map_err(|error| Failure::file(world.folder(), &error))?;
     let mut step = |path: &Path, what, wrote| {
         let done = if wrote == Wrote::New { "made" } else { "kept" };
         output.say(&format_args!("{done}: {what}, {}", path.display()));
@@ -126,6 +132,16 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     };
     step(&certificate, "the broker's certificate", wrote);
     let names = broker_names(&certificate)?;
+    let asked = arguments.names.iter().cloned().chain(arguments.addresses.iter().map(ToString::to_string));
+    let missing: Vec<String> =
+        asked.filter(|name| !names.iter().any(|known| known.eq_ignore_ascii_case(name))).collect();
+    if !missing.is_empty() {
+        output.warn(&format!(
+            "the broker's certificate was kept, and is not good for {}; to have it made anew, move {} away",
+            missing.join(" and "),
+            certificate.display()
+        ));
+    }
 
     if let Some(path) = &arguments.password_file {
         let path = std::path::absolute(path).map_err(|error| Failure::new(error.to_string()))?;
@@ -142,6 +158,12 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let text = mosquitto_conf(&arguments, &folder, &config, &plugin);
     let wrote = files.create(conf, text.as_bytes(), Mode::Public)?;
     step(conf, "the lines for Mosquitto", wrote);
+    if wrote == Wrote::Kept && fs::read(conf).is_ok_and(|kept| kept != text.as_bytes()) {
+        output.warn(&format!(
+            "{} was kept, and is not what these options would make; to have it made anew, move it away",
+            conf.display()
+        ));
+    }
 
     let done = Done {
         authority: authority.get().directory().to_owned(),
@@ -151,6 +173,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         registry,
         mosquitto_conf: conf.clone(),
         steps,
+        command: world.command(),
     };
     output.result(&done, &done)?;
     Ok(Outcome::Yes)
@@ -160,12 +183,23 @@ impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nThe broker's certificate is good for {}.", self.names.join(", "))?;
         writeln!(f, "Nobody is let in yet. Next:")?;
-        writeln!(
-            f,
-            "  citronella device add NAME --role sensor   # registers a device and makes its certificate"
-        )?;
-        writeln!(f, "  citronella check                           # are the files right?")?;
-        write!(f, "  systemctl restart mosquitto                # from then on the broker is guarded")
+        let command = &self.command;
+        let add = format!("{command} device add NAME --role sensor");
+        let (check, restart) = (format!("{command} check"), "systemctl restart mosquitto");
+        let width = add.chars().count() + 1;
+        writeln!(f, "  {add:<width$} # registers a device and makes its certificate")?;
+        writeln!(f, "  {check:<width$} # are the files right?")?;
+        write!(f, "  {restart:<width$} # from then on the broker is guarded")
+    }
+}
+
+/// Fails early where a file is to be made and there is no folder for it.
+fn folder_of(path: &Path, help: &str) -> Result<(), Failure> {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") && !folder.is_dir() => {
+            Err(Failure::new(format!("there is no folder {}", folder.display())).help(help))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -226,8 +260,7 @@ fn issue(authority: Opened, arguments: &Arguments) -> Result<(Issued, Issuer), F
 
 /// The names in the broker's certificate.
 fn broker_names(certificate: &Path) -> Result<Vec<String>, Failure> {
-    let bytes =
-        fs::read(certificate).map_err(|error| Failure::new(format!("{}: {error}", certificate.display())))?;
+    let bytes = fs::read(certificate).map_err(|error| Failure::file(certificate, &error))?;
     let views = pki::inspect::certificates(&bytes)?;
     let names = views.first().map(|view| view.alternative_names.clone()).unwrap_or_default();
     Ok(names.iter().map(|name| name.split_once(':').map_or(&**name, |(_, name)| name).to_owned()).collect())
@@ -237,7 +270,7 @@ fn broker_names(certificate: &Path) -> Result<Vec<String>, Failure> {
 fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
     const NAME: &str = "mosquitto_citronella.so";
     if let Some(path) = named {
-        return fs::canonicalize(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+        return fs::canonicalize(path).map_err(|error| Failure::file(path, &error));
     }
     let triplets = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"];
     let mut places: Vec<PathBuf> = triplets
@@ -319,5 +352,10 @@ fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path, plugin: &
             arguments.password_port
         ));
     }
+    text.push_str(
+        "\n# A broker with listeners of its own does not open port 1883 for this machine by itself. Programs here that\n\
+         # have a user name and a password can have it back:\n\
+         # listener 1883 localhost\n",
+    );
     text
 }

@@ -1,27 +1,34 @@
 //! What people and scripts see: human text or JSON on standard output, talk and errors on standard error.
 
 use std::{
+    error::Error,
     fmt,
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
-use citronella::diag::Visible;
+use citronella::diag::{Report, Visible};
 use serde::Serialize;
 
 /// Options of every verb.
 #[derive(clap::Args)]
 pub(crate) struct OutputOptions {
-    /// How to print results; JSON is stable
-    #[arg(long, value_enum, default_value = "human", global = true, help_heading = "Common options")]
+    /// How to print results: human, for reading; json, for scripts, one object or array
+    #[arg(
+        long,
+        value_enum,
+        default_value = "human",
+        global = true,
+        hide_possible_values = true,
+        help_heading = "Common options"
+    )]
     format: Format,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, clap::ValueEnum)]
 enum Format {
-    /// For reading
     Human,
-    /// For scripts: one object or array
     Json,
 }
 
@@ -38,37 +45,61 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
-    help: Option<String>,
-    /// Whoever reads our output has gone; that is no error of ours.
-    closed_pipe: bool,
+    /// What a check found, which says where the trouble is; each of several lines.
+    findings: Vec<String>,
+    help: Vec<String>,
 }
 
 impl Failure {
     /// What could not be done and why, in one sentence.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, closed_pipe: false }
+        Self { message: message.into(), findings: Vec::new(), help: Vec::new() }
+    }
+
+    /// What the system refused to do with this file.
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        Self::new(format!("{}: {error}", path.display())).for_kind(error.kind())
     }
 
     /// The same with what to do about it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help.push(help.into());
         self
+    }
+
+    /// The same with everything that is wrong with the files.
+    pub(crate) fn findings(mut self, report: &Report) -> Self {
+        self.findings.extend(report.iter().map(|found| format!("{found:#}")));
+        self
+    }
+
+    fn for_kind(self, kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::PermissionDenied => self.help("run it with sudo"),
+            _ => self,
+        }
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     /// The error and what caused it, in one line.
     fn from(error: E) -> Self {
         let mut message = error.to_string();
-        let mut cause = error.source();
+        let mut kind = None;
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
         while let Some(error) = cause {
             let text = error.to_string();
             if !message.ends_with(&text) {
                 message = format!("{message}: {text}");
             }
+            kind = error.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);
             cause = error.source();
         }
-        Self::new(message)
+        let failure = Self::new(message);
+        match kind {
+            Some(kind) => failure.for_kind(kind),
+            None => failure,
+        }
     }
 }
 
@@ -85,26 +116,52 @@ impl Output {
         Self { format: arguments.format, colours: wanted && io::stdout().is_terminal() }
     }
 
-    /// Prints a result: `human` as it is, or `json` as one line.
+    /// Prints a result: `human`, or `json` as one line.
     pub(crate) fn result(&self, human: &dyn fmt::Display, json: &impl Serialize) -> Result<(), Failure> {
-        let written = match self.format {
-            Format::Human => writeln!(io::stdout(), "{human}"),
-            Format::Json => {
-                let text = serde_json::to_string(json)?;
-                writeln!(io::stdout(), "{text}")
+        self.print(human, None, json)
+    }
+
+    /// Prints a result whose last line is a verdict, in green or red on a terminal.
+    pub(crate) fn verdict(
+        &self,
+        outcome: Outcome,
+        human: &dyn fmt::Display,
+        json: &impl Serialize,
+    ) -> Result<(), Failure> {
+        self.print(human, Some(outcome), json)
+    }
+
+    fn print(
+        &self,
+        human: &dyn fmt::Display,
+        verdict: Option<Outcome>,
+        json: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let mut text = match self.format {
+            Format::Json => harmless_json(&serde_json::to_string(json)?),
+            Format::Human => {
+                let mut lines = harmless_lines(&human.to_string());
+                if let (true, Some(outcome), Some(last)) = (self.colours, verdict, lines.last_mut()) {
+                    let colour = if outcome == Outcome::Yes { 32 } else { 31 };
+                    *last = format!("\u{1b}[{colour}m{last}\u{1b}[0m");
+                }
+                lines.join("\n")
             }
         };
-        written.map_err(|error| Failure {
-            closed_pipe: error.kind() == io::ErrorKind::BrokenPipe,
-            ..Failure::new(format!("standard output: {error}"))
-        })
+        text.push('\n');
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // Whoever reads has gone, which is no error of ours and changes no answer.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|error| Failure::new(format!("standard output: {error}"))),
+        }
     }
 
     /// Tells what is going on; not part of the result, and not wanted by scripts.
     pub(crate) fn say(&self, text: &dyn fmt::Display) {
         if self.format == Format::Human {
             // Talk that nobody hears is no reason to stop.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", harmless_lines(&text.to_string()).join("\n"));
         }
     }
 
@@ -113,24 +170,55 @@ impl Output {
         let _ = writeln!(io::stderr(), "citronella: warning: {}", Visible(text));
     }
 
-    /// `text` in green or red on a terminal.
-    pub(crate) fn verdict(&self, outcome: Outcome, text: &str) -> String {
-        match (self.colours, outcome) {
-            (false, _) => text.to_owned(),
-            (true, Outcome::Yes) => format!("\u{1b}[32m{text}\u{1b}[0m"),
-            (true, Outcome::No) => format!("\u{1b}[31m{text}\u{1b}[0m"),
-        }
-    }
-
     /// Reports a failure; what `main` returns.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
-        if failure.closed_pipe {
-            return ExitCode::SUCCESS;
+        let mut text = format!("citronella: {}\n", Visible(&failure.message));
+        for found in &failure.findings {
+            text.push_str(&harmless_lines(found).join("\n"));
+            text.push('\n');
         }
-        let _ = writeln!(io::stderr(), "citronella: {}", failure.message);
-        if let Some(help) = &failure.help {
-            let _ = writeln!(io::stderr(), "  = help: {help}");
+        for help in &failure.help {
+            text.push_str(&format!("  = help: {}\n", Visible(help)));
         }
+        let _ = io::stderr().write_all(text.as_bytes());
         ExitCode::from(2)
+    }
+}
+
+/// The lines of a text, in none of which anything drives the terminal.
+fn harmless_lines(text: &str) -> Vec<String> {
+    text.split('\n').map(|line| Visible(line).to_string()).collect()
+}
+
+/// The same JSON with escapes for what could drive a terminal; such characters stand only inside its strings.
+fn harmless_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for ch in json.chars() {
+        let shown = Visible(ch.to_string()).to_string();
+        if shown.starts_with('\\') && ch != '\\' {
+            let mut units = [0; 2];
+            text.extend(ch.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(ch);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_the_same_value_when_it_is_made_harmless() {
+        let json = "{\"name\":\"a\\\\ \\u001b\u{9b}2J\u{202e}é\"}";
+        assert_eq!(harmless_json(json), r#"{"name":"a\\ \u001b\u009b2J\u202eé"}"#);
+    }
+
+    #[test]
+    fn a_failure_tells_its_causes_and_what_to_do_about_them() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let failure = Failure::from(denied).help("or ask somebody");
+        assert_eq!((&*failure.message, failure.help.len()), ("permission denied", 2));
     }
 }

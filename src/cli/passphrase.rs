@@ -15,6 +15,9 @@ use super::output::Failure;
 /// Longest secret that is read, in bytes.
 const MAX_BYTES: u64 = 65_535;
 
+const CA_INSTEAD: &str = "--ca-passphrase-file, --ca-passphrase-fd or CITRONELLA_CA_PASSPHRASE";
+const KEY_INSTEAD: &str = "--key-passphrase-file, --key-passphrase-fd or CITRONELLA_KEY_PASSPHRASE";
+
 /// Where the passphrase of the authority's key comes from.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct CaPassphrase {
@@ -31,7 +34,7 @@ impl CaPassphrase {
     pub(crate) fn ask(&self) -> Result<Secret, Failure> {
         match self.given()? {
             Some(secret) => Ok(secret),
-            None => prompt("passphrase of the authority's key: ", "--ca-passphrase-file"),
+            None => prompt("passphrase of the authority's key: ", CA_INSTEAD),
         }
     }
 
@@ -39,7 +42,7 @@ impl CaPassphrase {
     pub(crate) fn choose(&self) -> Result<Secret, Failure> {
         match self.given()? {
             Some(secret) => Ok(secret),
-            None => prompt_twice("passphrase for the authority's key: ", "--ca-passphrase-file"),
+            None => prompt_twice("passphrase for the authority's key: ", CA_INSTEAD),
         }
     }
 
@@ -69,9 +72,7 @@ impl KeyPassphrase {
             given(self.key_passphrase_file.as_ref(), self.key_passphrase_fd, "CITRONELLA_KEY_PASSPHRASE")?;
         match (given, self.key_passphrase) {
             (Some(secret), _) => Ok(Some(secret)),
-            (None, true) => {
-                prompt_twice("passphrase for the device's key: ", "--key-passphrase-file").map(Some)
-            }
+            (None, true) => prompt_twice("passphrase for the device's key: ", KEY_INSTEAD).map(Some),
             (None, false) => Ok(None),
         }
     }
@@ -80,8 +81,7 @@ impl KeyPassphrase {
 /// File before descriptor before environment.
 fn given(file: Option<&PathBuf>, fd: Option<u32>, variable: &str) -> Result<Option<Secret>, Failure> {
     if let Some(path) = file {
-        let opened =
-            File::open(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        let opened = File::open(path).map_err(|error| Failure::file(path, &error))?;
         return read_line(opened, &path.display().to_string()).map(Some);
     }
     if let Some(fd) = fd {
@@ -137,7 +137,8 @@ fn not_empty(secret: Secret, name: &str) -> Result<Secret, Failure> {
 
 fn prompt(text: &str, instead: &str) -> Result<Secret, Failure> {
     let answer = rpassword::prompt_password(text).map_err(|error| {
-        Failure::new(format!("no terminal to ask for a secret at ({error})"))
+        let what = text.trim_end_matches([':', ' ']);
+        Failure::new(format!("there is no terminal at which to ask for the {what} ({error})"))
             .help(format!("give it by {instead}"))
     })?;
     not_empty(Secret::from(answer), "the answer")

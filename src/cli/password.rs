@@ -82,14 +82,14 @@ fn store(world: &World, device: &str, hash: &PasswordHash, generated: bool) -> R
 
 fn verify(world: &World, output: &Output, device: &str) -> Answer {
     let snapshot = check::load(world)?;
-    let found = snapshot.device(device).ok_or_else(|| {
-        Failure::new(format!("no device is called `{device}`")).help("see `citronella device list`")
+    let found = snapshot.device(device).ok_or_else(|| registry::unknown(device))?;
+    let hash = found.password().ok_or_else(|| {
+        Failure::new(format!("device `{device}` has no password"))
+            .help(format!("`citronella password generate {device}` makes one"))
     })?;
-    let hash = found.password().ok_or_else(|| Failure::new(format!("device `{device}` has no password")))?;
     let password = passphrase::from_stdin_or_prompt_once(&format!("password of {device}"))?;
     let right = hash.verify(password.expose())?;
     let outcome = if right { Outcome::Yes } else { Outcome::No };
-    let text = output.verdict(outcome, if right { "right" } else { "wrong" });
-    output.result(&text, &Verified { device, right })?;
+    output.verdict(outcome, &if right { "right" } else { "wrong" }, &Verified { device, right })?;
     Ok(outcome)
 }

@@ -4,7 +4,7 @@ use citronella::{
     ident::DeviceName,
     policy::Request,
     registry::{
-        Fingerprint, State,
+        Device, Fingerprint, State,
         edit::{EditError, Editor, NewDevice},
     },
     snapshot::Snapshot,
@@ -30,13 +30,38 @@ pub(crate) fn change(
 fn failure(error: EditError) -> Failure {
     match error {
         EditError::Refused(report) => {
-            let found: Vec<String> = report.iter().map(|found| format!("{found:#}")).collect();
-            Failure::new(format!("nothing was changed: the files could not be used\n{}", found.join("\n")))
+            Failure::new("nothing was changed: with this change the files could not be used")
+                .findings(&report)
         }
-        EditError::Unknown(_) => Failure::from(error)
-            .help("`citronella device list` shows the devices; `device add` registers one"),
+        EditError::Unknown(name) => unknown(&name),
+        EditError::Exists(name) => exists(&name),
         error => Failure::from(error),
     }
+}
+
+/// The device of this name, small and capital letters being alike.
+pub(crate) fn namesake<'s>(snapshot: &'s Snapshot, name: &DeviceName) -> Option<&'s Device> {
+    let alike = |device: &&Device| device.name().as_str().eq_ignore_ascii_case(name.as_str());
+    snapshot.devices().find(alike)
+}
+
+/// There is no such device.
+pub(crate) fn unknown(name: &str) -> Failure {
+    Failure::new(format!("no device is called `{name}`"))
+        .help("`citronella device list` shows the devices; `citronella device add` registers one")
+}
+
+/// There is such a device, or one whose name differs in capital letters only.
+pub(crate) fn exists(name: &str) -> Failure {
+    if name == "version" {
+        return Failure::new(
+            "no device can be called `version`: the registry's own `version` stands in that place",
+        );
+    }
+    Failure::new(format!("a device called `{name}` is there already")).help(format!(
+        "`citronella cert issue {name}` makes another certificate for it, `citronella device set {name}` changes it; \
+         names that differ in capital letters only are the same name"
+    ))
 }
 
 /// The name of a device that is registered.
@@ -44,10 +69,11 @@ pub(crate) fn existing(world: &World, name: &str) -> Result<DeviceName, Failure>
     let snapshot = check::load(world)?;
     match snapshot.device(name) {
         Some(device) if device.state() == State::Retired => {
-            Err(Failure::new(format!("device `{name}` is retired: it gets no new credentials")))
+            Err(Failure::new(format!("device `{name}` is retired: it gets no new credentials"))
+                .help("register a device of another name"))
         }
         Some(device) => Ok(device.name().clone()),
-        None => Err(failure(EditError::Unknown(name.into()))),
+        None => Err(unknown(name)),
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use citronella::pki;
+use citronella::pki::{self, Authority, AuthorityError};
+
+use super::output::Failure;
+
+const DEFAULT_CONFIG: &str = "/etc/citronella/citronella.toml";
 
 /// Options of every verb.
 #[derive(clap::Args)]
@@ -12,7 +16,7 @@ pub(crate) struct WorldOptions {
         long,
         value_name = "FILE",
         env = "CITRONELLA_CONFIG",
-        default_value = "/etc/citronella/citronella.toml",
+        default_value = DEFAULT_CONFIG,
         global = true,
         hide_env_values = true,
         help_heading = "Common options"
@@ -28,6 +32,15 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(arguments: WorldOptions) -> Self {
         Self { config: arguments.config }
+    }
+
+    /// How this command is typed so that it finds these files again.
+    pub(crate) fn command(&self) -> String {
+        if self.config == Path::new(DEFAULT_CONFIG) || std::env::var_os("CITRONELLA_CONFIG").is_some() {
+            "citronella".to_owned()
+        } else {
+            format!("citronella --config {}", self.config.display())
+        }
     }
 
     /// citronella.toml.
@@ -46,6 +59,14 @@ impl World {
     /// The authority.
     pub(crate) fn pki(&self) -> PathBuf {
         self.folder().join("pki")
+    }
+
+    /// The authority, opened.
+    pub(crate) fn authority(&self) -> Result<Authority, Failure> {
+        Authority::open(&self.pki()).map_err(|error| match error {
+            AuthorityError::Missing(_) => Failure::from(error).help("`citronella init` makes one"),
+            error => error.into(),
+        })
     }
 
     /// How devices call the broker: the first name in its certificate, else this machine.

@@ -111,10 +111,14 @@ impl Authority {
     pub fn open(directory: &Path) -> Result<Self, AuthorityError> {
         let store = Store::at(directory);
         let path = store.certificate();
-        if !path.exists() {
-            return Err(AuthorityError::Missing(directory.to_owned()));
-        }
-        let pem = fs::read_to_string(&path).map_err(store::at("read", &path))?;
+        let pem = match fs::read_to_string(&path) {
+            Ok(pem) => pem,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(AuthorityError::Missing(directory.to_owned()));
+            }
+            // Not "missing": who may not look into the directory does not know that.
+            Err(error) => return Err(store::at("read", &path)(error).into()),
+        };
         let why = |why| AuthorityError::Certificate { path: path.clone(), why };
         let (_, der) = pem::decode_vec(pem.as_bytes()).map_err(|_| why("it is not PEM"))?;
         let certificate = Certificate::from_der(&der).map_err(|_| why("it is not X.509"))?;

@@ -145,7 +145,12 @@ impl Files {
                 Some(text.text)
             }
             Err(error) => {
-                self.report.push(Diagnostic::general(error.to_string()).help(named_by));
+                let help = if error.is_permission_denied() {
+                    "only root and members of the file's group read it; try it with sudo"
+                } else {
+                    named_by
+                };
+                self.report.push(Diagnostic::general(error.to_string()).help(help));
                 None
             }
         }

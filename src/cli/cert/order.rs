@@ -7,7 +7,7 @@ use std::{
 
 use citronella::{
     clock::UnixSeconds,
-    ident::DeviceName,
+    ident::{DeviceName, MAX_COMMON_NAME_CHARS},
     pki::{
         Authority, DEVICE_DAYS, DeviceRequest, Entry, Issuer, KeyKind, PBKDF2_ITERATIONS, State, Subject,
         bundle::{self, Bundle, BundleError, KeyFile, OnExisting, Try},
@@ -78,9 +78,19 @@ impl<'a> Order<'a> {
         name: &'a DeviceName,
         options: &'a IssueOptions,
     ) -> Result<Self, Failure> {
-        let authority = Authority::open(&world.pki())?;
+        let authority = world.authority()?;
         if let Some(note) = authority.note() {
             output.warn(note);
+        }
+        if !options.out.is_dir() {
+            return Err(Failure::new(format!("there is no folder {}", options.out.display()))
+                .help("make it, or name another with --out"));
+        }
+        if name.as_str().chars().count() > MAX_COMMON_NAME_CHARS {
+            return Err(Failure::new(format!(
+                "`{name}` has more than {MAX_COMMON_NAME_CHARS} characters, which no certificate can carry"
+            ))
+            .help("take a shorter name, or register it with --no-certificate and give it a password"));
         }
         match bundle::check(&options.out, name, options.on_existing()) {
             Ok(()) => {}
