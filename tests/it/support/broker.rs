@@ -7,7 +7,10 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, ExitStatus},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -35,6 +38,7 @@ pub(crate) struct Broker {
     pub(super) child: Child,
     /// The child only started the broker, whose own number is in the file `pid`.
     pub(super) daemon: bool,
+    pub(super) number: OnceLock<u32>,
     pub(super) reloads: AtomicUsize,
     pub(super) _claims: (Address, Vec<Port>),
 }
@@ -60,7 +64,10 @@ impl Broker {
             return self.child.id();
         }
         let read = || fs::read_to_string(self.dir.path().join("pid")).ok()?.trim().parse().ok();
-        wait_for(read).unwrap_or_else(|| panic!("{} writes no pid file", self.kind))
+        // At its end the broker takes the file away.
+        *self
+            .number
+            .get_or_init(|| wait_for(read).unwrap_or_else(|| panic!("{} writes no pid file", self.kind)))
     }
 
     /// The listener of this name.

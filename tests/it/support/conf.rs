@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::AtomicUsize,
+    sync::{OnceLock, atomic::AtomicUsize},
     thread,
     time::Instant,
 };
@@ -228,6 +228,7 @@ impl Conf {
             dir: self.dir,
             child,
             daemon: self.daemon,
+            number: OnceLock::new(),
             reloads: AtomicUsize::new(0),
             _claims: (self.address, self.ports),
         }
