@@ -141,7 +141,7 @@ broker_test!(auth_says_what_else_than_a_certificate_is_needed, |kind| {
     let door = broker.door("tls").showing(&fleet.authority().credential("both"));
     let mut client = Client::welcome(&door, &Login::new("c").password("right"));
     assert_eq!(client.subscribe("who/both"), 2);
-    let door = broker.door("password-tls").from_elsewhere();
+    let door = broker.door("password-tls").afar();
     Client::unwelcome(&door, &Login::new("c").password("right"));
     assert_eq!(
         broker.said_of(door.from.unwrap()),

@@ -72,7 +72,7 @@ broker_test!(a_password_is_its_device_on_every_listener_without_certificates, |k
         refused(&broker, door, &login.clone().user(""), "neither a certificate nor a user name");
         // Nothing reads it before us, and afterwards there is no name to look for.
         let empty = Login { version: Version::V5, ..login.clone().password("right") };
-        let door = door.from_elsewhere();
+        let door = door.afar();
         assert_eq!(Client::unwelcome(&door, &empty), Refused::Connack(0x87));
         assert!(broker.said_of(door.from.unwrap()).contains("a password without a user name"));
     }

@@ -110,7 +110,7 @@ broker_test!(a_publish_needs_a_rule_and_no_denial, |kind| {
 broker_test!(a_refusal_is_in_the_log_with_its_rule, |kind| {
     let fleet = Fleet::with_passwords(kind, SETTINGS, DEVICES);
     let broker = start(kind, &fleet);
-    let door = broker.door("tcp").from_elsewhere();
+    let door = broker.door("tcp").afar();
     let mut client = Client::welcome(&door, &Login::of("thunder10"));
     for topic in ["sensors/thunder10/secret", "other\u{1f600}/x"] {
         assert_eq!(client.publish(&Publish::to(topic)), DENIED);
@@ -178,7 +178,7 @@ subscribe = ['#']
         "[d]\nroles = ['small', 'large']\npublish = ['own']\nmax_qos = 0\n[watch]\nrole = 'watcher'\n";
     let fleet = Fleet::with_passwords(kind, settings, devices);
     let broker = start(kind, &fleet);
-    let door = broker.door("tcp").from_elsewhere();
+    let door = broker.door("tcp").afar();
     let mut client = Client::welcome(&door, &Login::of("d"));
     let mut watcher = Client::welcome(broker.door("tcp"), &Login::of("watch"));
     watcher.subscribe("#");

@@ -119,7 +119,7 @@ broker_test!(a_filter_is_granted_if_all_it_can_match_is_allowed, |kind| {
 broker_test!(a_refused_filter_is_in_the_log_with_its_witness, |kind| {
     let fleet = Fleet::with_passwords(kind, SETTINGS, DEVICES);
     let broker = start(kind, &fleet);
-    let door = broker.door("tcp").from_elsewhere();
+    let door = broker.door("tcp").afar();
     let mut client = Client::welcome(&door, &Login::of("r"));
     for filter in ["c/#", "b/#", "x"] {
         assert_eq!(client.subscribe(filter), 0x87);

@@ -1,16 +1,20 @@
 //! A real Mosquitto, in a directory and on addresses of its own.
 
 use std::{
-    cell::Cell,
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
-    process::{Child, Command, ExitStatus},
+    process::{Child, ExitStatus},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{
@@ -34,7 +38,8 @@ pub(crate) struct Broker {
     pub(super) child: Child,
     /// The child only started the broker, whose own number is in the file `pid`.
     pub(super) daemon: bool,
-    pub(super) reloads: Cell<usize>,
+    pub(super) number: OnceLock<u32>,
+    pub(super) reloads: AtomicUsize,
     pub(super) _claims: (Address, Vec<Port>),
 }
 
@@ -59,7 +64,10 @@ impl Broker {
             return self.child.id();
         }
         let read = || fs::read_to_string(self.dir.path().join("pid")).ok()?.trim().parse().ok();
-        wait_for(read).unwrap_or_else(|| panic!("{} writes no pid file", self.kind))
+        // At its end the broker takes the file away.
+        *self
+            .number
+            .get_or_init(|| wait_for(read).unwrap_or_else(|| panic!("{} writes no pid file", self.kind)))
     }
 
     /// The listener of this name.
@@ -97,9 +105,8 @@ impl Broker {
     #[track_caller]
     pub(crate) fn reload(&self) {
         self.signal("HUP");
-        self.reloads.set(self.reloads.get() + 1);
-        let done =
-            wait_for(|| (self.log().matches("Reloading config").count() >= self.reloads.get()).then_some(()));
+        let reloads = self.reloads.fetch_add(1, Ordering::Relaxed) + 1;
+        let done = wait_for(|| (self.log().matches("Reloading config").count() >= reloads).then_some(()));
         assert!(done.is_some(), "{} never reloaded", self.kind);
         self.settle();
     }
@@ -145,12 +152,18 @@ impl Broker {
         started.filter(|status| !status.success() || !lives(self.pid()))
     }
 
-    /// Sends a signal by name (`HUP`, `TERM`, `USR1` …).
+    /// Sends a signal by name: `HUP`, `TERM` or `KILL`.
     #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let status =
-            Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status().unwrap();
-        assert!(status.success(), "{} is not there to be signalled", self.kind);
+        let signal = match name {
+            "HUP" => Signal::HUP,
+            "TERM" => Signal::TERM,
+            "KILL" => Signal::KILL,
+            other => panic!("no test needs signal {other}"),
+        };
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        let sent = kill_process(pid, signal);
+        assert_eq!(sent, Ok(()), "{} is not there to be signalled", self.kind);
     }
 
     pub(super) fn answers(&self) -> bool {

@@ -1,12 +1,12 @@
 //! The configuration of a broker, line by line, and its start.
 
 use std::{
-    cell::Cell,
     fmt::Write as _,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{OnceLock, atomic::AtomicUsize},
     thread,
     time::Instant,
 };
@@ -228,7 +228,8 @@ impl Conf {
             dir: self.dir,
             child,
             daemon: self.daemon,
-            reloads: Cell::new(0),
+            number: OnceLock::new(),
+            reloads: AtomicUsize::new(0),
             _claims: (self.address, self.ports),
         }
     }

@@ -60,7 +60,7 @@ impl Door {
     }
 
     /// The same door for a client whose address no other client has: what the log says of it is about that one.
-    pub(crate) fn from_elsewhere(&self) -> Self {
+    pub(crate) fn afar(&self) -> Self {
         Self { from: Some(fresh_address()), ..self.clone() }
     }
 }

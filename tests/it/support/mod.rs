@@ -21,7 +21,7 @@ pub(crate) use broker::{Broker, Refusing};
 pub(crate) use certs::{Authority, Credential};
 pub(crate) use client::{Client, Gone, Message, Publish, Refused};
 pub(crate) use cmd::{Cmd, Outcome};
-pub(crate) use conf::Conf;
+pub(crate) use conf::{Conf, plugin_lines};
 pub(crate) use door::{Door, DoorKind};
 pub(crate) use fleet::Fleet;
 pub(crate) use kind::{Kind, plugin};

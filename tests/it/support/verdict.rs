@@ -34,7 +34,7 @@ pub(crate) fn admitted(door: &Door, login: &Login, name: &str) {
 #[track_caller]
 pub(crate) fn refused(broker: &Broker, door: &Door, login: &Login, reason: &str) {
     for version in [Version::V311, Version::V5] {
-        let door = door.from_elsewhere();
+        let door = door.afar();
         let answer = Client::unwelcome(&door, &login.clone().version(version));
         assert_eq!(answer, Refused::Connack(not_authorized(version)), "{login:?}");
         let said = broker.said_of(door.from.unwrap());
@@ -47,7 +47,7 @@ pub(crate) fn refused(broker: &Broker, door: &Door, login: &Login, reason: &str)
 #[track_caller]
 pub(crate) fn turned_away(broker: &Broker, door: &Door, login: &Login) {
     for version in [Version::V311, Version::V5] {
-        let door = door.from_elsewhere();
+        let door = door.afar();
         let answer = Client::unwelcome(&door, &login.clone().version(version));
         assert!(matches!(answer, Refused::Below(_) | Refused::Closed), "{login:?}: {answer:?}");
         assert_eq!(broker.said_of(door.from.unwrap()), "");

@@ -110,6 +110,7 @@ impl Wire {
                         buffer.truncate(length);
                         Ok(buffer)
                     }
+                    _ if self.frames.is_some() => Ok(Vec::new()),
                     _ => Err(e),
                 },
                 Stream::Unix(_) | Stream::Tcp(_) => Err(e),
