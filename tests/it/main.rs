@@ -16,6 +16,11 @@ mod support;
 
 mod artefact;
 mod broker_guarded;
+mod cli_cert;
+mod cli_device;
+mod cli_init;
+mod cli_password;
+mod cli_support;
 mod golden;
 mod harness;
 mod layers;
