@@ -141,9 +141,9 @@ fn valgrind_finds_nothing_of_ours_on_2_0_11() {
     assert!(broker.stop().success());
 
     let report = std::fs::read_to_string(report).unwrap();
-    let ours = |block: &&str| {
-        ["libcitronella", "citronella_", "mosquitto_plugin_"].iter().any(|name| block.contains(name))
-    };
+    // A certificate that we were given and keep was made by OpenSSL, long before we saw it.
+    let names = ["libcitronella", "citronella_", "mosquitto_plugin_", "X509_new"];
+    let ours = |block: &&str| names.iter().any(|name| block.contains(name));
     // The broker keeps its list of callbacks until it ends, and so do libraries what they make once.
     let kept = ["still reachable", ": mosquitto_callback_register", "sync::once::Once", "Command:"];
     let harmful = |block: &&str| !kept.iter().any(|name| block.contains(name));
