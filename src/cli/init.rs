@@ -97,6 +97,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     if let Some(path) = &arguments.password_file {
         folder_of(path, "make it, or name another file with --password-file")?;
     }
+    let wanted = wanted_names(&arguments)?;
     let files = Files::for_broker();
     let mut steps = Vec::new();
     files.folder(world.folder(), Mode::Shared)?;
@@ -120,7 +121,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let wrote = if certificate.exists() && key.exists() {
         Wrote::Kept
     } else {
-        let (issued, issuer) = issue(authority, &arguments)?;
+        let (issued, issuer) = issue(authority, wanted.clone(), &arguments)?;
         authority = Opened::Unlocked(issuer);
         // The key first: a certificate without its key would look finished.
         files.replace(&key, issued.key.to_plain_pem()?.expose(), Mode::Shared)?;
@@ -132,9 +133,8 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     };
     step(&certificate, "the broker's certificate", wrote);
     let names = broker_names(&certificate)?;
-    let asked = arguments.names.iter().cloned().chain(arguments.addresses.iter().map(ToString::to_string));
-    let missing: Vec<String> =
-        asked.filter(|name| !names.iter().any(|known| known.eq_ignore_ascii_case(name))).collect();
+    let asked = wanted.iter().map(ToString::to_string);
+    let missing: Vec<String> = asked.filter(|name| !names.contains(name)).collect();
     if !missing.is_empty() {
         output.warn(&format!(
             "the broker's certificate was kept, and is not good for {}; to have it made anew, move {} away",
@@ -242,20 +242,27 @@ impl Opened {
     }
 }
 
-fn issue(authority: Opened, arguments: &Arguments) -> Result<(Issued, Issuer), Failure> {
+fn issue(
+    authority: Opened,
+    names: Vec<BrokerName>,
+    arguments: &Arguments,
+) -> Result<(Issued, Issuer), Failure> {
+    let mut issuer = authority.unlock()?;
+    let names = if names.is_empty() { pki::suggested() } else { names };
+    let request =
+        BrokerRequest { key: arguments.key, subject: arguments.subject.clone(), ..BrokerRequest::new(names) };
+    let issued = issuer.issue_broker(&request, Timestamp::now())?;
+    Ok((issued, issuer))
+}
+
+/// The names that were asked for; none if this machine's own are to be taken.
+fn wanted_names(arguments: &Arguments) -> Result<Vec<BrokerName>, Failure> {
     let mut names = Vec::new();
     for name in &arguments.names {
         names.push(BrokerName::parse(name, Wildcards::Refuse)?);
     }
     names.extend(arguments.addresses.iter().map(|address| BrokerName::Address(address.to_canonical())));
-    if names.is_empty() {
-        names = pki::suggested();
-    }
-    let mut issuer = authority.unlock()?;
-    let request =
-        BrokerRequest { key: arguments.key, subject: arguments.subject.clone(), ..BrokerRequest::new(names) };
-    let issued = issuer.issue_broker(&request, Timestamp::now())?;
-    Ok((issued, issuer))
+    Ok(names)
 }
 
 /// The names in the broker's certificate.
@@ -270,7 +277,10 @@ fn broker_names(certificate: &Path) -> Result<Vec<String>, Failure> {
 fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
     const NAME: &str = "mosquitto_citronella.so";
     if let Some(path) = named {
-        return fs::canonicalize(path).map_err(|error| Failure::file(path, &error));
+        return fs::canonicalize(path).map_err(|error| {
+            Failure::file(path, &error)
+                .help(format!("--plugin is the path of {NAME}, as `make release` builds it"))
+        });
     }
     let triplets = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"];
     let mut places: Vec<PathBuf> = triplets

@@ -144,7 +144,7 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
     ]
     .map(|(name, bytes, mode)| (draft.path.join(name), Zeroizing::new(bytes.to_vec()), mode));
     for (path, bytes, mode) in files {
-        store::replace(&path, &bytes, mode)?;
+        store::create(&path, &bytes, mode)?;
         give(&path, bundle.owner)?;
     }
     give(&draft.path, bundle.owner)?;

@@ -4,8 +4,12 @@ use std::{
     ffi::OsStr,
     io::Write as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_citronella");
 
 /// A call of `citronella`, not yet made.
 pub(crate) struct Cmd {
@@ -25,8 +29,24 @@ pub(crate) struct Outcome {
 impl Cmd {
     /// `citronella ARGS…`, with nothing on its standard input.
     pub(crate) fn new(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_citronella"));
-        command.args(args).env("NO_COLOR", "1").env_remove("CITRONELLA_CONFIG");
+        let mut command = Command::new(PROGRAM);
+        command.args(args);
+        Self::of(command)
+    }
+
+    /// A script of `sh`, in which `$citronella` is the command: for descriptors, pipes and terminals.
+    pub(crate) fn shell(script: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("citronella", PROGRAM);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        // What whoever runs the tests has set is not part of them.
+        for name in ["CONFIG", "CA_PASSPHRASE", "KEY_PASSPHRASE"] {
+            command.env_remove(format!("CITRONELLA_{name}"));
+        }
+        command.env("NO_COLOR", "1").env_remove("SUDO_UID").env_remove("SUDO_GID");
         Self { command, stdin: Vec::new() }
     }
 
@@ -45,18 +65,31 @@ impl Cmd {
         self
     }
 
+    /// Starts it with pipes to and from it; its standard input is the caller's.
+    #[track_caller]
+    pub(crate) fn spawn(mut self) -> Child {
+        let command = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the command that cargo built starts")
+    }
+
+    /// Starts it and ends it by SIGKILL after that many microseconds, if it has not ended by then.
+    ///
+    /// The instant is the point, so this is no wait for a fact.
+    #[track_caller]
+    pub(crate) fn kill_after(self, instant_us: u64) {
+        let mut child = self.spawn();
+        thread::sleep(Duration::from_micros(instant_us));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Runs it to its end.
     #[track_caller]
     pub(crate) fn run(mut self) -> Outcome {
-        let mut child = self
-            .command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command that cargo built starts");
+        let stdin = std::mem::take(&mut self.stdin);
+        let mut child = self.spawn();
         // A command that does not read its input may be gone already; that is its own affair.
-        let _ = child.stdin.take().unwrap().write_all(&self.stdin);
+        let _ = child.stdin.take().unwrap().write_all(&stdin);
         let output = child.wait_with_output().unwrap();
         Outcome {
             status: output.status.code(),

@@ -1,0 +1,235 @@
+//! `citronella init`: from nothing to a broker that is guarded.
+
+use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt as _};
+
+use crate::{
+    cli_support::{CA_PASSPHRASE, Home},
+    pki_support::{accepts, run, verify},
+    support::{Broker, Client, Credential, Door, DoorKind, Login, Publish, Refused},
+};
+
+const NOT_AUTHORIZED: u8 = 0x87;
+
+#[test]
+fn everything_is_made_with_the_modes_that_keep_strangers_out() {
+    let home = Home::new();
+    for (name, mode) in [
+        ("etc", 0o750),
+        ("etc/citronella.toml", 0o640),
+        ("etc/devices.toml", 0o640),
+        ("etc/pki", 0o700),
+        ("etc/pki/ca.key", 0o600),
+        ("etc/pki/ledger", 0o600),
+        ("etc/tls", 0o750),
+        ("etc/tls/ca.crt", 0o644),
+        ("etc/tls/broker.crt", 0o644),
+        ("etc/tls/broker.key", 0o640),
+        ("mosquitto.conf", 0o644),
+    ] {
+        assert_eq!(format!("{:o}", home.mode(name)), format!("{mode:o}"), "{name}");
+    }
+    assert!(home.read("etc/pki/ca.key").contains("ENCRYPTED"), "the authority's key is open");
+    let group = nix::unistd::Group::from_name("mosquitto").unwrap();
+    if let Some(group) = group.filter(|_| nix::unistd::geteuid().is_root()) {
+        for name in ["etc", "etc/citronella.toml", "etc/devices.toml", "etc/tls", "etc/tls/broker.key"] {
+            let found = fs::metadata(home.path(name)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (0, group.gid.as_raw()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_it_makes_is_sound_and_lets_nobody_in() {
+    let home = Home::new();
+    let outcome = home.run(&["check", "--deny-warnings"]);
+    assert_eq!(
+        (outcome.status, &*outcome.stdout),
+        (Some(0), "sound: 0 devices, 0 warnings\n"),
+        "{outcome:?}"
+    );
+    assert_eq!(home.ok(&["device", "list"]), "no devices\n");
+    assert_eq!(home.run(&["explain", "~anonymous", "publish", "a"]).status, Some(1));
+}
+
+#[test]
+fn run_again_it_keeps_everything_and_says_what_it_did_not_do() {
+    let home = Home::new();
+    home.write("etc/devices.toml", "version = 1\n# mine\n[lamp]\n");
+    let before = home.files();
+    let again = home.init(&[]).run();
+    assert_eq!(again.status, Some(0), "{again:?}");
+    assert_eq!(again.stderr.matches("kept: ").count(), 6, "{again:?}");
+    assert!(!again.stderr.contains("warning"), "{again:?}");
+    assert!(home.files() == before, "files changed");
+
+    let other = home.init(&["--password-listener", "--name", "gw.lan"]).run();
+    assert_eq!(other.status, Some(0), "{other:?}");
+    assert!(other.stderr.contains("is not good for gw.lan"), "{other:?}");
+    assert!(other.stderr.contains("not what these options would make"), "{other:?}");
+    assert!(home.files() == before, "files changed");
+}
+
+#[test]
+fn what_cannot_be_is_told_before_anything_is_made() {
+    let home = Home::empty();
+    let nothing = |arguments: &[&str], says: &str| {
+        let outcome = home.cmd(arguments).run();
+        assert_eq!((outcome.status, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
+        assert!(outcome.stderr.contains(says), "{outcome:?}");
+        assert!(outcome.stderr.contains("  = help: "), "no remedy: {outcome:?}");
+        assert!(home.files().is_empty(), "{:?}", home.files());
+    };
+    nothing(&["init", "--plugin", "nowhere.so"], "nowhere.so");
+    let plugin = crate::support::plugin();
+    let plugin = plugin.to_str().unwrap();
+    nothing(&["init", "--plugin", plugin, "--mosquitto-conf", "no/such/folder.conf"], "no folder no/such");
+    let conf = ["init", "--plugin", plugin, "--mosquitto-conf", "a.conf"];
+    nothing(&[&conf[..], &["--password-file", "no/passwd"]].concat(), "no folder no");
+    let outcome = home.locked(&conf).run();
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("CITRONELLA_CA_PASSPHRASE"), "{outcome:?}");
+    if !std::path::Path::new("/usr/lib/x86_64-linux-gnu/mosquitto/mosquitto_citronella.so").exists() {
+        nothing(&["init", "--mosquitto-conf", "a.conf"], "is not installed");
+    }
+}
+
+#[test]
+fn a_name_or_address_that_is_none_is_refused() {
+    let home = Home::empty();
+    for name in ["*.lan", "a b", "1.2.3", "-a", "ü.lan"] {
+        let outcome = home.init(&["--name", name]).run();
+        assert_eq!(outcome.status, Some(2), "{name}: {outcome:?}");
+        assert!(outcome.stderr.contains(name), "{outcome:?}");
+        assert!(home.files().is_empty(), "{name}: {:?}", home.files());
+    }
+    assert_eq!(home.init(&["--address", "300.1.1.1"]).run().status, Some(2));
+    assert_eq!(home.init(&["--subject", "XX"]).run().status, Some(2));
+    assert_eq!(home.init(&["--key", "dsa"]).run().status, Some(2));
+}
+
+#[test]
+fn openssl_objects_to_nothing_whatever_the_options() {
+    for key in ["p256", "rsa2048"] {
+        let home = Home::empty();
+        home.init(&[
+            "--name",
+            "gw.lan",
+            "--address",
+            "192.0.2.7",
+            "--address",
+            "2001:db8::7",
+            "--key",
+            key,
+            "--subject",
+            "C=IT,ST=Lazio,O=Rossi e Figli",
+            "--authority",
+            "Casa Rossi",
+        ])
+        .ok();
+        let (ca, broker) = (home.path("etc/tls/ca.crt"), home.path("etc/tls/broker.crt"));
+        accepts(verify(&ca, &ca, &[]));
+        for name in
+            [["-verify_hostname", "gw.lan"], ["-verify_ip", "192.0.2.7"], ["-verify_ip", "2001:db8::7"]]
+        {
+            accepts(verify(&ca, &broker, &[&["-purpose", "sslserver"], &name[..]].concat()));
+        }
+        assert_pair(&home);
+    }
+}
+
+/// The key belongs to the certificate.
+#[track_caller]
+fn assert_pair(home: &Home) {
+    let public = |arguments: &[&str]| accepts(run("openssl", arguments));
+    let (key, certificate) = (home.path("etc/tls/broker.key"), home.path("etc/tls/broker.crt"));
+    assert_eq!(
+        public(&["pkey", "-pubout", "-in", key.to_str().unwrap()]),
+        public(&["x509", "-pubkey", "-noout", "-in", certificate.to_str().unwrap()])
+    );
+}
+
+#[test]
+fn killed_at_any_instant_it_is_completed_by_running_it_again() {
+    let whole = std::time::Instant::now();
+    Home::new();
+    let whole_us = u64::try_from(whole.elapsed().as_micros()).unwrap();
+    let (mut unfinished, rounds) = (0, 16);
+    for round in 0..rounds {
+        let home = Home::empty();
+        home.init(&[]).kill_after(whole_us * round / rounds);
+        unfinished += u64::from(!home.path("mosquitto.conf").exists());
+        home.init(&[]).ok();
+        assert_pair(&home);
+        accepts(verify(&home.path("etc/tls/ca.crt"), &home.path("etc/tls/broker.crt"), &[]));
+        assert_eq!(home.run(&["check", "--deny-warnings"]).status, Some(0), "round {round}");
+        for (name, mode) in [("etc", 0o750), ("etc/tls/broker.key", 0o640), ("mosquitto.conf", 0o644)] {
+            assert_eq!(home.mode(name), mode, "round {round}: {name}");
+        }
+        let litter: Vec<String> =
+            home.files().into_iter().map(|(name, _)| name).filter(|name| name.contains("/.")).collect();
+        assert!(litter.is_empty(), "round {round}: {litter:?}");
+        home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
+    }
+    assert!(unfinished > 2, "the instants miss the work: {unfinished}");
+}
+
+broker_test!(the_lines_for_mosquitto_make_a_guarded_broker, |kind| {
+    let home = Home::empty();
+    let conf = Broker::conf(kind);
+    let address = conf.address().to_string();
+    let folder = conf.dir().join("conf.d");
+    fs::create_dir(&folder).unwrap();
+    home.init(&[
+        "--name",
+        "broker.test",
+        "--address",
+        &address,
+        "--listen",
+        &address,
+        "--password-listener",
+        "--password-file",
+        "passwd",
+        "--mosquitto-conf",
+        folder.join("citronella.conf").to_str().unwrap(),
+    ])
+    .ok();
+    home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
+    home.ok(&["device", "add", "phone", "--role", "viewer", "--no-certificate"]);
+    let password = home.ok(&["password", "generate", "phone"]);
+    let broker = conf
+        .line(&format!("include_dir {}", folder.display()))
+        .listener("settled", DoorKind::Unix, "")
+        .start();
+    let door = |port: u16| Door {
+        kind: DoorKind::Tls,
+        path: "".into(),
+        address: SocketAddr::new(address.parse().unwrap(), port),
+        ca: Some(home.path("thunder10/ca.crt")),
+        credential: None,
+    };
+    let own = Credential {
+        certificate: home.path("thunder10/thunder10.crt"),
+        key: home.path("thunder10/thunder10.key"),
+    };
+    let mut thunder = Client::welcome(&door(8883).showing(&own), &Login::new("thunder10"));
+    let phone = Login::new("phone").user("phone");
+    let mut reader = Client::welcome(&door(8884), &phone.clone().password(password.trim_end()));
+    assert_eq!(reader.subscribe("sensors/#"), 2);
+    assert_eq!(thunder.publish(&Publish::to("sensors/thunder10/kwh").payload("7")), 0);
+    assert_eq!(reader.receive().payload, b"7");
+    assert_eq!(thunder.publish(&Publish::to("sensors/other/kwh")), NOT_AUTHORIZED);
+    for refused in [
+        Client::unwelcome(&door(8884), &phone.password("wrong")),
+        Client::unwelcome(&door(8884), &Login::new("anybody")),
+        Client::unwelcome(broker.door("settled"), &Login::new("anybody")),
+    ] {
+        assert_eq!(refused, Refused::Connack(NOT_AUTHORIZED));
+    }
+    home.ok(&["cert", "revoke", "thunder10"]);
+    broker.reload();
+    assert_eq!(
+        Client::unwelcome(&door(8883).showing(&own), &Login::new("thunder10")),
+        Refused::Connack(NOT_AUTHORIZED)
+    );
+    assert!(!broker.log().contains(CA_PASSPHRASE));
+});
