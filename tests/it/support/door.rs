@@ -49,6 +49,20 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// A TLS listener of which only the address and the CA are known.
+    pub(crate) fn tls(address: SocketAddr, ca: PathBuf) -> Self {
+        let ca = Some(ca);
+        Self {
+            kind: DoorKind::Tls,
+            path: PathBuf::new(),
+            address,
+            ca,
+            credential: None,
+            from: None,
+            tls: None,
+        }
+    }
+
     /// The same door for a client that shows this certificate.
     pub(crate) fn showing(&self, credential: &Credential) -> Self {
         Self { credential: Some(credential.clone()), ..self.clone() }
