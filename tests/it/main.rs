@@ -19,6 +19,7 @@ mod broker_guarded;
 mod cli_cert;
 mod cli_check;
 mod cli_device;
+mod cli_examples;
 mod cli_explain;
 mod cli_init;
 mod cli_password;
