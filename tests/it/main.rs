@@ -26,6 +26,7 @@ mod cli_password;
 mod cli_secrets;
 mod cli_support;
 mod cli_talk;
+mod docs;
 mod golden;
 mod harness;
 mod layers;
