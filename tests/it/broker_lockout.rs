@@ -58,13 +58,14 @@ fn change(broker: &Broker, fleet: &Fleet, lost: &str) {
 /// Changes the registry and waits until these clients are closed, and have closed: with websockets over TLS 2.0 waits
 /// for that, 20 seconds if need be.
 #[track_caller]
-fn lock_out(broker: &Broker, fleet: &Fleet, lost: &str, clients: Vec<Client>, ids: &[&str]) {
+fn lock_out(broker: &Broker, fleet: &Fleet, lost: &str, clients: Vec<(&str, Client)>) {
     let before = broker.log().len();
     change(broker, fleet, lost);
-    for mut client in clients {
+    let ended = clients.into_iter().map(|(id, mut client)| {
         client.ended();
-    }
-    for id in ids {
+        id
+    });
+    for id in ended.collect::<Vec<_>>() {
         let line = |line: &&str| {
             let ended = line.contains(" disconnected") || line.contains(" closed its connection");
             ended && line.contains(&format!(": Client {id} "))
@@ -88,8 +89,8 @@ broker_test!(who_is_locked_out_is_closed_at_once_and_nobody_else, |kind| {
             let lost_ways = ways(&broker, &fleet, "lost");
             let join = |(door, login): &(Door, Login)| Client::welcome(door, &login.clone().version(version));
             let clients: Vec<_> = lost_ways.iter().map(join).collect();
-            let ids: Vec<_> = lost_ways.iter().map(|(_, login)| &*login.id).collect();
-            lock_out(&broker, &fleet, lost, clients, &ids);
+            let ids = lost_ways.iter().map(|(_, login)| &*login.id);
+            lock_out(&broker, &fleet, lost, ids.zip(clients).collect());
             for (door, login) in lost_ways.iter().filter(|(door, _)| !door.kind.is_websocket()) {
                 refused(&broker, door, login, reason);
             }
@@ -117,7 +118,7 @@ broker_test!(a_certificate_or_password_that_is_withdrawn_closes_its_sessions, |k
         let all = ways(&broker, &fleet, "lost");
         let mut clients: Vec<_> = all.iter().map(|(door, login)| Client::welcome(door, login)).collect();
         let mut with_password = clients.split_off(2);
-        lock_out(&broker, &fleet, &lost, clients, &["lost-tls", "lost-wss"]);
+        lock_out(&broker, &fleet, &lost, ["lost-tls", "lost-wss"].into_iter().zip(clients).collect());
         refused(&broker, &all[0].0, &all[0].1, reason);
         // The password is as good as before.
         for client in &mut with_password {
@@ -181,7 +182,7 @@ broker_test!(locking_out_websocket_clients_between_others_does_no_harm, |kind| {
         others.push(join("other", 2 * round + 1));
         others.push(before);
         let id = format!("lost-{round}");
-        lock_out(&broker, &fleet, "[lost]\nstate = 'disabled'", vec![lost], &[&id]);
+        lock_out(&broker, &fleet, "[lost]\nstate = 'disabled'", vec![(&*id, lost)]);
         for client in &mut others {
             client.ping().unwrap();
         }
