@@ -51,6 +51,7 @@ pub(crate) enum Verb {
         broker: bool,
     },
     /// List what was issued
+    #[command(after_help = "Examples:\n  citronella cert list\n  citronella cert list --expiring 30")]
     List {
         /// Only those of this device or broker
         #[arg(value_name = "NAME")]
@@ -60,6 +61,9 @@ pub(crate) enum Verb {
         expiring: Option<u32>,
     },
     /// Show what stands in certificates: of a file, a serial number, a SHA-256, or a device
+    #[command(
+        after_help = "Examples:\n  citronella cert show thunder10\n  citronella cert show thunder10/thunder10.crt"
+    )]
     Show {
         /// What to show; a file if there is one of that name
         #[arg(value_name = "FILE|SERIAL|SHA256|NAME")]

@@ -25,6 +25,7 @@ pub(crate) enum Verb {
     )]
     Add(Add),
     /// List the devices
+    #[command(after_help = "Example:\n  citronella device list --role sensor")]
     List {
         /// Only those in this state
         #[arg(long, value_name = "STATE", value_parser = state)]
@@ -34,6 +35,7 @@ pub(crate) enum Verb {
         role: Option<String>,
     },
     /// Show what is known of a device
+    #[command(after_help = "Example:\n  citronella device show thunder10")]
     Show {
         /// The device
         name: String,
@@ -44,16 +46,19 @@ pub(crate) enum Verb {
     )]
     Set(Set),
     /// Refuse a device from the broker's next reload on
+    #[command(after_help = "Example:\n  citronella device disable thunder10")]
     Disable {
         /// The device
         name: String,
     },
     /// Let a disabled device in again
+    #[command(after_help = "Example:\n  citronella device enable thunder10")]
     Enable {
         /// The device
         name: String,
     },
     /// Refuse a device for ever; its name stays taken
+    #[command(after_help = "Example:\n  citronella device retire thunder10")]
     Retire {
         /// The device
         name: String,

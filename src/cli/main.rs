@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod cert;
 mod check;
@@ -22,9 +22,10 @@ mod world;
 use output::{Failure, Outcome, Output};
 use world::World;
 
-const AFTER_HELP: &str = "\
-Exit status: 0 done, allowed, clean; 1 no, denied, problems found; 2 it could not be done.
+const EXIT_STATUS: &str =
+    "Exit status: 0 done, allowed, clean; 1 no, denied, problems found; 2 it could not be done.";
 
+const AFTER_HELP: &str = "\
 Three commands to a guarded broker:
   sudo citronella init
   sudo citronella device add thunder10 --role sensor
@@ -56,7 +57,8 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = with_exit_status(Arguments::command()).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = Output::new(&arguments.output);
     let world = World::new(arguments.world);
     let outcome = match arguments.verb {
@@ -73,6 +75,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says in the help of every verb what scripts read.
+fn with_exit_status(command: clap::Command) -> clap::Command {
+    let text = match command.get_after_help() {
+        Some(examples) => format!("{examples}\n\n{EXIT_STATUS}"),
+        None => EXIT_STATUS.to_owned(),
+    };
+    command.after_help(text).mut_subcommands(with_exit_status)
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
@@ -87,10 +98,10 @@ type Answer = Result<Outcome, Failure>;
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
     fn the_definitions_of_the_command_line_are_sound() {
-        super::Arguments::command().debug_assert();
+        with_exit_status(Arguments::command()).debug_assert();
     }
 }
