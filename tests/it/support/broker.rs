@@ -176,12 +176,16 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        let ended = self.child.try_wait().ok().flatten();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if self.daemon && !thread::panicking() && lives(self.pid()) {
             self.signal("KILL");
         }
         if thread::panicking() {
+            if let Some(status) = ended.filter(|_| !self.daemon) {
+                eprintln!("{} had ended by then, with {status}", self.kind);
+            }
             eprintln!("--- log of {} ---\n{}--- end of log ---", self.kind, self.log());
         }
     }

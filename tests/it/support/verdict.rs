@@ -5,7 +5,7 @@ use super::{Broker, Client, Door, Login, Refused, Version};
 /// What a refused SUBSCRIBE is answered (MQTT 3.1.1 §3.9.3, MQTT 5.0 §3.9.3).
 pub(crate) const fn not_subscribed(version: Version) -> u8 {
     match version {
-        Version::V311 => 0x80,
+        Version::V31 | Version::V311 => 0x80,
         Version::V5 => 0x87,
     }
 }
@@ -13,7 +13,7 @@ pub(crate) const fn not_subscribed(version: Version) -> u8 {
 /// What every client that is refused is told, whatever the reason (MQTT 3.1.1 §3.2.2.3, MQTT 5.0 §3.2.2.2).
 pub(crate) const fn not_authorized(version: Version) -> u8 {
     match version {
-        Version::V311 => 5,
+        Version::V31 | Version::V311 => 5,
         Version::V5 => 0x87,
     }
 }
