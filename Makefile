@@ -23,31 +23,36 @@ COMMAND := $(TARGET)/release/citronella
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps brokers build release size test check fmt clippy doc header exports bench demo install clean
+.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench demo install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-deps: ## install what building and testing need (Debian; only what is missing)
+deps: ## install what building and the demo need (Debian; only what is missing)
 	@tests/host/deps
 
-brokers: deps ## fetch Debian's other Mosquitto releases for the tests
+test-deps: ## the same and what only the tests need
+	@tests/host/deps test
+
+brokers: test-deps ## fetch Debian's other Mosquitto releases for the tests
 	@tests/brokers/fetch $(BROKERS)
 
 build: deps ## the plugin and the command, for debugging
 	$(CARGO) build --locked
 
 release: deps ## the plugin and the command, as they are installed
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release --bin citronella
+	# By itself: made beside the rlib, the linker keeps start-up code of libraries that only the command uses.
+	$(CARGO) rustc --locked --release --lib --crate-type cdylib
 	@$(MAKE) --no-print-directory size
 
 size: ## how big the release build is, and what it must not carry
 	@tests/host/judge-release $(PLUGIN) $(COMMAND) $(PLUGIN_LIMIT)
 
-test: deps brokers ## every test, on every broker (BROKERS=2.0.11: the quick run)
+test: test-deps brokers ## every test, on every broker (BROKERS=2.0.11: the quick run)
 	$(CARGO) test --locked $(if $(SKIP),-- $(SKIP))
 
-check: deps fmt clippy doc header exports ## formatting, lints, documentation, the C header, the exported symbols
+check: test-deps fmt clippy doc header exports ## formatting, lints, documentation, the C header, the exported symbols
 
 fmt:
 	$(CARGO) fmt --check
@@ -65,7 +70,7 @@ exports:
 	$(CARGO) build --locked --lib
 	@tests/host/judge-exports $(TARGET)/debug/libcitronella.so
 
-bench: release ## nanoseconds per ACL check, through the callback the broker calls
+bench: test-deps release ## nanoseconds per ACL check, through the callback the broker calls
 	@tests/bench/run $(PLUGIN)
 
 demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broker running)

@@ -259,8 +259,6 @@ impl Extend<Diagnostic> for Report {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     fn found() -> Diagnostic {

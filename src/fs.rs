@@ -13,6 +13,7 @@ use std::{
 use thiserror::Error;
 
 pub use permissions::{Holds, judge, this_user};
+pub(crate) use replace::SUFFIX as UNFINISHED;
 pub use replace::{Locked, ReplaceError};
 
 /// Largest file of settings, devices or passwords: some 300 bytes for each of 100,000 devices, twice over.

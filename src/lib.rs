@@ -10,6 +10,18 @@
 //!
 //! Nothing is looked up by name after loading; a decision cannot fail; the plugin (`plugin`, `ffi`) and the
 //! command ask the same functions and print the same reasons.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::as_conversions,
+        reason = "a test stops by panicking"
+    )
+)]
 
 pub mod certificate;
 pub mod clock;

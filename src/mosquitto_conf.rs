@@ -107,8 +107,6 @@ pub fn identity_options(directives: &[Directive]) -> impl Iterator<Item = &Direc
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     #[test]

@@ -28,9 +28,9 @@ pub struct Locked {
 #[derive(Debug, Error)]
 #[error("`{}` cannot be {action}: {source}", path.display())]
 pub struct ReplaceError {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     action: &'static str,
-    source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 impl Locked {
@@ -61,13 +61,27 @@ impl Locked {
     ///
     /// The folder cannot be written, the disk is full, or the old owner cannot be kept.
     pub fn replace(&self, content: &[u8]) -> Result<(), ReplaceError> {
+        self.sweep();
+        self.put(content, None)
+    }
+
+    /// The same with exactly this mode, whatever it was before, and without looking for what a killed writer left:
+    /// for folders with thousands of files, whose owner clears them away by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::replace`].
+    pub fn replace_with_mode(&self, content: &[u8], mode: u32) -> Result<(), ReplaceError> {
+        self.put(content, Some(mode))
+    }
+
+    fn put(&self, content: &[u8], mode: Option<u32>) -> Result<(), ReplaceError> {
         let failed = |action| move |source| ReplaceError { path: self.path.clone(), action, source };
         let old = match std::fs::metadata(&self.path) {
             Ok(old) => Some(old),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed("examined")(error)),
         };
-        self.sweep();
         let mut new = tempfile::Builder::new()
             .prefix(&prefix(&self.path))
             .suffix(SUFFIX)
@@ -76,8 +90,8 @@ impl Locked {
             .map_err(failed("written beside itself"))?;
         new.write_all(content).map_err(failed("written"))?;
         keep_owner(new.as_file(), old.as_ref(), &self.folder).map_err(failed("given its old owner"))?;
-        let mode = old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777);
-        new.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed("given its old mode"))?;
+        let mode = mode.unwrap_or_else(|| old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777));
+        new.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed("given its mode"))?;
         new.as_file().sync_all().map_err(failed("flushed to disk"))?;
         new.persist(&self.path).map_err(|error| failed("replaced")(error.error))?;
         self.folder.sync_all().map_err(failed("flushed to disk"))
@@ -98,8 +112,8 @@ impl Locked {
     }
 }
 
-/// Of the file that is to take the old one's place.
-const SUFFIX: &str = ".new";
+/// Of the file that is to take the old one's place. Its name begins with a dot.
+pub(crate) const SUFFIX: &str = ".new";
 const RANDOM_BYTES: usize = 6;
 
 /// Hidden, and near its file in a listing, should a power cut leave it behind.

@@ -114,14 +114,6 @@ fn without_hashes(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test stops by panicking"
-    )]
-
     use super::*;
 
     const HASH: &str = "$6$vOyZi7l2GwoqWMq6$Ss0hpnrlJg/7z+NXLzUxmZ5rDKWtL5aKkPLq7XGFGAs6oB4Lu2DNxyLcWQXKZ4DYOCwoQvUZG0M0rQ5x3pVnkQ==";

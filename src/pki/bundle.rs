@@ -144,7 +144,7 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
     ]
     .map(|(name, bytes, mode)| (draft.path.join(name), Zeroizing::new(bytes.to_vec()), mode));
     for (path, bytes, mode) in files {
-        store::replace(&path, &bytes, mode)?;
+        store::create(&path, &bytes, mode)?;
         give(&path, bundle.owner)?;
     }
     give(&draft.path, bundle.owner)?;
@@ -296,8 +296,6 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     #[test]

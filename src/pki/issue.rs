@@ -346,8 +346,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     #[test]

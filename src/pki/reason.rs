@@ -76,8 +76,6 @@ impl FromStr for Reason {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     #[test]

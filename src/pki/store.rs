@@ -19,11 +19,10 @@ use std::{
 
 use thiserror::Error;
 
+use crate::fs::{Locked, ReplaceError, UNFINISHED};
+
 /// Where the authority is, unless told otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/etc/citronella/pki";
-
-/// What files that are being written are called; one that stays behind was left by a kill.
-const UNFINISHED: &str = ".citronella-new-";
 
 /// Only the owner.
 pub(crate) const PRIVATE: u32 = 0o600;
@@ -40,6 +39,12 @@ pub struct FileError {
     pub path: PathBuf,
     /// Why.
     pub source: io::Error,
+}
+
+impl From<ReplaceError> for FileError {
+    fn from(error: ReplaceError) -> Self {
+        Self { action: "write", path: error.path, source: error.source }
+    }
 }
 
 /// Adds the path to what the system says.
@@ -112,7 +117,9 @@ impl Store {
 fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -125,18 +132,17 @@ pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
 
 /// Replaces `path` by these bytes whole or not at all, with exactly this mode.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    Ok(Locked::new(path)?.replace_with_mode(bytes, mode)?)
+}
+
+/// Writes a file that is not there, in a folder that nobody else knows of yet.
+pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let writing = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .permissions(Permissions::from_mode(PRIVATE))
-            .tempfile_in(folder)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
         file.write_all(bytes)?;
         // The umask applies to the mode at creation, not to this one.
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        sync(folder)
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()
     };
     writing().map_err(at("write", path))
 }
@@ -148,8 +154,6 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     #[test]
@@ -157,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.key");
         fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         replace(&path, b"new", PRIVATE).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE);
@@ -169,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(&folder.path().join("deep/pki"));
         store.create().unwrap();
-        let litter = store.directory().join(format!("{UNFINISHED}x1"));
+        let litter = store.directory().join(format!(".ca.key.x1{UNFINISHED}"));
         fs::write(&litter, "half").unwrap();
         let _lock = store.lock().unwrap();
         assert!(!litter.exists());

@@ -286,8 +286,6 @@ pub fn device_uri(fleet: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
-
     use super::*;
 
     fn name(text: &str) -> String {

@@ -122,7 +122,7 @@ impl Plugin {
         let snapshot = self.snapshot.load();
         let login = Login {
             client_id: event.client_id,
-            username: event.username,
+            username: self.reauth.given_name(event),
             password: event.password,
             certificate: event.certificate,
             now: UnixSeconds::now(),

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::BasicAuth;
+use crate::ident::ANONYMOUS;
 
 /// What has been seen of the broker's loop.
 #[derive(Default)]
@@ -42,6 +43,17 @@ impl Reauth {
             None => self.window.load(Ordering::Acquire) && !event.websocket,
         }
     }
+
+    /// The user name as the client gave it.
+    ///
+    /// A connected websocket client of 2.0 is judged like a new one after SIGHUP, but bears the name that it got from
+    /// us. A new one that claims that name just then is taken for the anonymous client that it could have been.
+    pub(super) fn given_name<'a>(&self, event: &BasicAuth<'a>) -> Option<&'a str> {
+        // COMPAT: Mosquitto 2.0.
+        let may_be_ours =
+            event.known_session.is_none() && event.websocket && self.window.load(Ordering::Acquire);
+        event.username.filter(|name| !(may_be_ours && *name == ANONYMOUS))
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +83,23 @@ mod tests {
         assert!(!reauth.is_known(&event(None, true)), "a websocket client may be new");
         reauth.tick();
         assert!(!reauth.is_known(&event(None, false)));
+    }
+
+    #[test]
+    fn an_anonymous_websocket_client_of_before_gave_no_name() {
+        let reauth = Reauth::default();
+        reauth.tick();
+        let anonymous = |known_session, websocket| {
+            let event = BasicAuth { username: Some(ANONYMOUS), ..event(known_session, websocket) };
+            reauth.given_name(&event).is_none()
+        };
+        assert!(!anonymous(None, true), "outside the window it is a claim");
+        reauth.reload();
+        assert!(anonymous(None, true));
+        assert!(!anonymous(None, false), "that one is told apart");
+        assert!(!anonymous(Some(false), true), "and 2.1 tells both apart");
+        reauth.tick();
+        assert!(!anonymous(None, true));
     }
 
     #[test]

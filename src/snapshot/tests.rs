@@ -1,14 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::as_conversions,
-    reason = "a test stops by panicking"
-)]
-
-use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt as _, time::Instant};
+use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt as _};
 
 use super::*;
 use crate::registry::{Auth, Certificates};
@@ -274,28 +264,11 @@ fn a_client_id_belongs_to_the_longest_name_it_begins_with() {
 }
 
 #[test]
-fn ten_thousand_devices_load_without_quadratic_work() {
-    let build = |count: usize| {
-        let mut devices = "version = 1\n".to_owned();
-        for number in 0..count {
-            write!(
-                devices,
-                "[dev-{number}]\nrole = \"sensor\"\ncertificates = [{{ sha256 = \"{number:064x}\", serial = \"4a\", not_after = 2028-11-21T00:00:00Z }}]\n"
-            )
-            .unwrap();
-        }
-        Folder::new(SETTINGS, &devices)
-    };
-    let (small, large) = (build(1_000), build(10_000));
-    let time = |folder: &Folder| {
-        let start = Instant::now();
-        let snapshot = folder.snapshot();
-        (start.elapsed(), snapshot.devices().len())
-    };
-    time(&small);
-    let (one, _) = time(&small);
-    let (ten, count) = time(&large);
-    assert_eq!(count, 10_000);
-    // Linear work gives 10, quadratic 100; the rest is for a busy machine.
-    assert!(ten < one * 40, "{one:?} for 1,000 devices, {ten:?} for 10,000");
+fn ten_thousand_devices_with_one_role_share_one_policy() {
+    let mut devices = "version = 1\n".to_owned();
+    for number in 0..10_000 {
+        write!(devices, "[dev-{number}]\nrole = \"sensor\"\n").unwrap();
+    }
+    let snapshot = Folder::new(SETTINGS, &devices).snapshot();
+    assert_eq!((snapshot.devices().len(), snapshot.role_sets()), (10_000, 1));
 }

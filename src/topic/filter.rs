@@ -127,7 +127,6 @@ fn check_wildcards(level: &str) -> Result<(), TopicError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
     use super::*;
 
     #[test]

@@ -98,7 +98,6 @@ fn mix(hash: u64, byte: u8) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
     use super::*;
 
     #[test]

@@ -200,13 +200,8 @@ broker_test!(the_lines_for_mosquitto_make_a_guarded_broker, |kind| {
         .line(&format!("include_dir {}", folder.display()))
         .listener("settled", DoorKind::Unix, "")
         .start();
-    let door = |port: u16| Door {
-        kind: DoorKind::Tls,
-        path: "".into(),
-        address: SocketAddr::new(address.parse().unwrap(), port),
-        ca: Some(home.path("thunder10/ca.crt")),
-        credential: None,
-    };
+    let door =
+        |port: u16| Door::tls(SocketAddr::new(address.parse().unwrap(), port), home.path("thunder10/ca.crt"));
     let own = Credential {
         certificate: home.path("thunder10/thunder10.crt"),
         key: home.path("thunder10/thunder10.key"),

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cli_support::Home,
-    support::{Kind, Outcome},
+    support::{Kind, Outcome, wait_for},
 };
 
 const DEVICES: &str = "version = 1\n\n[phone]\nrole = \"viewer\"\n\n[lamp]\n";
@@ -146,11 +146,25 @@ fn at_a_terminal(home: &Home, arguments: &str, answers: &[(&str, &str)]) -> Outc
         while !said[from..].contains(prompt) {
             assert!(read_some(&mut child, &mut said), "`{prompt}` was not asked: {said}");
         }
+        // The prompt stands there a moment before the terminal stops echoing.
+        wait_for(|| is_silent(child.id()).then_some(())).expect("the terminal stops echoing");
         child.stdin.as_mut().unwrap().write_all(format!("{answer}\n").as_bytes()).unwrap();
     }
     while read_some(&mut child, &mut said) {}
     let status = child.wait().unwrap().code();
     Outcome { status, stdout: said, stderr: String::new() }
+}
+
+/// Whether the terminal of what `script` has started does not echo.
+fn is_silent(script: u32) -> bool {
+    let children =
+        std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).unwrap_or_default();
+    let terminals =
+        children.split_whitespace().filter_map(|pid| std::fs::read_link(format!("/proc/{pid}/fd/0")).ok());
+    terminals.into_iter().any(|terminal| {
+        let output = std::process::Command::new("stty").arg("-F").arg(terminal).arg("-a").output().unwrap();
+        String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == "-echo")
+    })
 }
 
 fn read_some(child: &mut Child, said: &mut String) -> bool {

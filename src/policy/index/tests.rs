@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops by panicking")]
 use std::path::Path;
 
 use super::*;

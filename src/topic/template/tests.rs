@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test stops by panicking")]
 use super::*;
 
 fn blamed(text: &str) -> (TemplateErrorKind, &str) {

@@ -36,6 +36,14 @@ impl Address {
     }
 }
 
+/// An address in 127.0.0.0/8 that no other client of this process comes from.
+pub(super) fn fresh_address() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let [_, a, b, c] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // Brokers have 64 and more in the second place.
+    Ipv4Addr::new(127, 1 + a % 63, b, c)
+}
+
 /// A port that no other broker of any test process has on any address while this lives.
 pub(super) struct Port {
     pub(super) number: u16,

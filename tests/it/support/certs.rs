@@ -78,11 +78,12 @@ impl Authority {
     }
 
     /// A device's certificate whose CN has another string type: `string_mask` as in openssl-req(1), for example
-    /// `MASK:0x800` (BMPString) or `MASK:0x4` (T61String).
+    /// `MASK:0x800` (BMPString) or `MASK:0x4` (T61String).  It may be longer than RFC 5280 lets it be.
     pub(crate) fn device_with_string_mask(&self, file: &str, name: &str, string_mask: &str) -> Credential {
         let config = self.dir.join(format!("{file}.cnf"));
         let text = format!(
-            "[req]\nprompt = no\ndistinguished_name = dn\nstring_mask = {string_mask}\nutf8 = yes\n[dn]\nCN = {name}\n"
+            "openssl_conf = init\n[init]\nstbl_section = strings\n[strings]\ncommonName = max:1000\n\
+             [req]\nprompt = no\ndistinguished_name = dn\nstring_mask = {string_mask}\nutf8 = yes\n[dn]\nCN = {name}\n"
         );
         fs::write(&config, text).unwrap();
         let mut arguments = new_key(file, "");
@@ -91,6 +92,36 @@ impl Authority {
         arguments.extend(words("-CA ca.crt -CAkey ca.key -days 20 -addext extendedKeyUsage=clientAuth"));
         self.req(&arguments);
         self.credential(file)
+    }
+
+    /// A device's certificate with bytes in its CN that OpenSSL's tools do not write: `name` as UTF8String, whatever it
+    /// is.
+    pub(crate) fn device_with_bytes(&self, file: &str, name: &[u8]) -> Credential {
+        let placeholder = "?".repeat(name.len());
+        let credential = self.device_with_string_mask(file, &placeholder, "utf8only");
+        let path = |extension: &str| self.dir.join(format!("{file}.{extension}"));
+        openssl(
+            ["x509", "-outform", "DER", "-in"],
+            [&credential.certificate, Path::new("-out"), &path("der")] as [&Path; 3],
+        );
+        let whole = fs::read(path("der")).unwrap();
+        let (_, inside, _) = der(&whole);
+        let (signed, _, rest) = der(inside);
+        let (algorithm, _, _) = der(rest);
+        let mut signed = signed.to_vec();
+        let at = signed.windows(name.len()).position(|window| window == placeholder.as_bytes()).unwrap();
+        signed[at..at + name.len()].copy_from_slice(name);
+        fs::write(path("tbs"), &signed).unwrap();
+        openssl(["dgst", "-sha256", "-sign"], [&self.key(), Path::new("-out"), &path("sig"), &path("tbs")]);
+        let mut signature = vec![0];
+        signature.extend(fs::read(path("sig")).unwrap());
+        let parts = [&signed, algorithm, &tagged(0x03, &signature)].concat();
+        fs::write(path("der"), tagged(0x30, &parts)).unwrap();
+        // Not with `openssl x509`, which refuses some of these.
+        let text = openssl(["base64", "-in"], [path("der")]);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n");
+        fs::write(&credential.certificate, pem).unwrap();
+        credential
     }
 
     /// A device's certificate that was good for a day and is not any more.
@@ -129,7 +160,8 @@ impl Authority {
         self.credential(file)
     }
 
-    fn credential(&self, file: &str) -> Credential {
+    /// A certificate that was made before, by the name of its files.
+    pub(crate) fn credential(&self, file: &str) -> Credential {
         Credential {
             certificate: self.dir.join(format!("{file}.crt")),
             key: self.dir.join(format!("{file}.key")),
@@ -160,6 +192,31 @@ fn new_key(file: &str, subject: &str) -> Vec<String> {
     all.extend(["-keyout".to_owned(), format!("{file}.key"), "-out".to_owned(), format!("{file}.crt")]);
     all.extend(["-subj".to_owned(), subject.to_owned()]);
     all
+}
+
+/// The first element in these bytes of DER, its content, and what follows it.
+fn der(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (length, head) = match bytes[1] {
+        0x82 => (usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4),
+        0x81 => (usize::from(bytes[2]), 3),
+        short => (usize::from(short), 2),
+    };
+    let (element, rest) = bytes.split_at(head + length);
+    (element, &element[head..], rest)
+}
+
+/// An element of DER with more than 255 bytes of content, or with less than 128.
+fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    match u8::try_from(content.len()) {
+        Ok(short) if short < 128 => bytes.push(short),
+        _ => {
+            bytes.push(0x82);
+            bytes.extend(u16::try_from(content.len()).unwrap().to_be_bytes());
+        }
+    }
+    bytes.extend(content);
+    bytes
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -204,6 +204,16 @@ impl Client {
         self.messages.drain(..).collect()
     }
 
+    /// Whether the broker took up an earlier TLS session.
+    pub(crate) fn has_resumed_tls(&self) -> bool {
+        self.wire.has_resumed_tls()
+    }
+
+    /// The next packet has the same identifier as the last one.
+    pub(crate) fn repeat_id(&mut self) {
+        self.last_id -= 1;
+    }
+
     /// PINGREQ and PINGRESP.
     pub(crate) fn ping(&mut self) -> Result<(), Gone> {
         self.ask(kind::PINGREQ << 4, &[], (kind::PINGRESP, 0)).map(drop)

@@ -53,6 +53,19 @@ impl Fleet {
         fs::rename(fresh, path).unwrap();
     }
 
+    /// Settings and registry of a fleet whose devices all have the password `right`, in `passwd`.
+    #[track_caller]
+    pub(crate) fn with_passwords(kind: Kind, settings: &str, devices: &str) -> Self {
+        let fleet = Self::new(
+            &format!("version = 1\n[auth]\npassword_file = 'passwd'\n{settings}"),
+            &format!("version = 1\n{devices}"),
+        );
+        for name in devices.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')) {
+            fleet.password(kind, name, "right");
+        }
+        fleet
+    }
+
     /// Enters a password into `passwd` with the broker's own `mosquitto_passwd`.
     #[track_caller]
     pub(crate) fn password(&self, kind: Kind, name: &str, password: &str) {

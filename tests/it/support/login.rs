@@ -57,6 +57,11 @@ impl Login {
         }
     }
 
+    /// This device of [`super::Fleet::with_passwords`], with a client id that belongs to it.
+    pub(crate) fn of(name: &str) -> Self {
+        Self::new(name).user(name).password("right")
+    }
+
     pub(crate) fn version(self, version: Version) -> Self {
         Self { version, ..self }
     }

@@ -8,22 +8,26 @@ mod broker;
 mod certs;
 mod client;
 mod cmd;
+mod conf;
 mod door;
 mod fleet;
 mod kind;
 mod login;
 mod packet;
+mod verdict;
 mod wire;
 
-pub(crate) use broker::{Broker, Conf, Refusing};
+pub(crate) use broker::{Broker, Refusing};
 pub(crate) use certs::{Authority, Credential};
 pub(crate) use client::{Client, Gone, Message, Publish, Refused};
 pub(crate) use cmd::{Cmd, Outcome};
+pub(crate) use conf::{Conf, plugin_lines};
 pub(crate) use door::{Door, DoorKind};
 pub(crate) use fleet::Fleet;
 pub(crate) use kind::{Kind, plugin};
 pub(crate) use login::{Login, Version, Will};
 pub(crate) use packet::Packet;
+pub(crate) use verdict::{admitted, not_authorized, not_subscribed, refused, turned_away};
 pub(crate) use wire::Wire;
 
 use std::{

@@ -1,0 +1,96 @@
+//! The listener of 2.1 for the broker's state: its questions come from a thread of its own.
+
+use std::{
+    fmt::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::support::{Broker, Client, Door, DoorKind, Fleet, Kind, Login, PATIENCE, Publish};
+
+/// The status of `GET /api/v1/THING` with these credentials (`name:password`).
+fn get(door: &Door, thing: &str, credentials: &str) -> u16 {
+    let mut request = format!("GET /api/v1/{thing} HTTP/1.1\r\nHost: broker.test\r\nConnection: close\r\n");
+    if !credentials.is_empty() {
+        write!(request, "Authorization: Basic {}\r\n", STANDARD.encode(credentials)).unwrap();
+    }
+    let mut stream = TcpStream::connect(door.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+}
+
+fn start(kind: Kind, fleet: &Fleet) -> Broker {
+    Broker::conf(kind)
+        .guarded_by(&fleet.config())
+        .listener("tcp", DoorKind::Tcp, "")
+        .listener("http", DoorKind::Tcp, "protocol http_api")
+        .start()
+}
+
+broker_test!(the_http_listener_is_guarded_from_its_own_thread, |kind| {
+    // Earlier releases have no such listener.
+    if !kind.at_least(2, 1, 0) {
+        return;
+    }
+    let settings = "[everyone]\npubsub = ['a']\nsubscribe = ['/api/v1/version', '/api/v1/{device}']\n";
+    let fleet = Fleet::with_passwords(kind, settings, "[operator]\n[off]\nstate = 'disabled'\n");
+    let mut broker = start(kind, &fleet);
+    let door = broker.door("http").clone();
+    let table = [
+        ("version", "operator:right", 200),
+        ("systree", "operator:right", 401),
+        ("version", "operator:wrong", 401),
+        ("version", "operator:", 401),
+        ("version", "off:right", 401),
+        ("version", "nobody:right", 401),
+        ("version", "~anonymous:right", 401),
+        ("version", "", 401),
+    ];
+    for (thing, credentials, status) in table {
+        assert_eq!(get(&door, thing, credentials), status, "{thing} for {credentials}");
+    }
+    // What that thread could not write to the log itself is there after a tick.
+    for reason in ["wrong password", "the device is disabled", "no device is called `nobody`"] {
+        broker.wait_for_log(reason);
+    }
+    // Both threads at once, with reloads between.
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    for (thing, credentials, status) in table {
+                        assert_eq!(get(&door, thing, credentials), status);
+                    }
+                }
+            });
+        }
+        let mut client = Client::welcome(broker.door("tcp"), &Login::of("operator"));
+        client.subscribe("a");
+        for _ in 0..50 {
+            assert_eq!(client.publish(&Publish::to("a")), 0);
+            assert_eq!(client.publish(&Publish::to("b")), 0x87);
+            broker.signal("HUP");
+        }
+        assert_eq!(client.delivered().len(), 50);
+    });
+    assert!(broker.stop().success());
+});
+
+broker_test!(anonymous_clients_get_nothing_over_http, |kind| {
+    if !kind.at_least(2, 1, 0) {
+        return;
+    }
+    let fleet = Fleet::with_passwords(kind, "[anonymous]\nsubscribe = ['/api/#']\n", "[operator]\n");
+    let broker = start(kind, &fleet);
+    // That thread may not name clients, and without a name there are no rules.
+    assert_eq!(get(broker.door("http"), "version", ""), 401);
+    assert_eq!(get(broker.door("http"), "version", "~anonymous:x"), 401);
+    Client::welcome(broker.door("tcp"), &Login::new("c")).ping().unwrap();
+});

@@ -1,0 +1,191 @@
+//! Who is welcome no more: closed when connected, refused when coming back, given nothing meanwhile.
+
+use crate::support::{
+    Broker, Client, Conf, Door, DoorKind, Fleet, Kind, Login, Publish, Version, refused, wait_for,
+};
+
+const SETTINGS: &str = "
+version = 1
+[auth]
+password_file = 'passwd'
+[everyone]
+subscribe = ['to/{device}']
+";
+
+/// The registry: `lost` with these lines, and those who stay.
+fn devices(lost: &str) -> String {
+    format!("version = 1\n{lost}\n[other]\ncertificates = 'any'\n[writer]\npublish = ['to/#']\n")
+}
+
+const WELCOME: &str = "[lost]\ncertificates = 'any'";
+
+fn fleet(kind: Kind) -> Fleet {
+    let fleet = Fleet::new(SETTINGS, &devices(WELCOME));
+    for name in ["lost", "other", "writer"] {
+        fleet.password(kind, name, "right");
+        fleet.authority().device(name);
+    }
+    fleet
+}
+
+fn conf(kind: Kind, fleet: &Fleet) -> Conf {
+    Broker::conf(kind)
+        .guarded_by(&fleet.config())
+        .tls("tls", fleet.authority(), "require_certificate true")
+        .wss("wss", fleet.authority(), "require_certificate true")
+        .listener("tcp", DoorKind::Tcp, "")
+        .listener("ws", DoorKind::Websocket, "")
+}
+
+/// The ways in of a device: with its certificate or with its password, by TCP or websocket.
+fn ways(broker: &Broker, fleet: &Fleet, name: &str) -> Vec<(Door, Login)> {
+    let way = |door: &'static str| {
+        let login = Login::new(&format!("{name}-{door}"));
+        if matches!(door, "tls" | "wss") {
+            (broker.door(door).showing(&fleet.authority().credential(name)), login)
+        } else {
+            (broker.door(door).clone(), login.user(name).password("right"))
+        }
+    };
+    ["tls", "wss", "tcp", "ws"].map(way).into()
+}
+
+fn change(broker: &Broker, fleet: &Fleet, lost: &str) {
+    fleet.write("devices.toml", &devices(lost));
+    broker.reload();
+}
+
+broker_test!(who_is_locked_out_is_closed_at_once_and_nobody_else, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    let mut others: Vec<_> =
+        ways(&broker, &fleet, "other").iter().map(|(door, login)| Client::welcome(door, login)).collect();
+    for (lost, reason) in [
+        ("[lost]\ncertificates = 'any'\nstate = 'disabled'", "the device is disabled"),
+        ("[lost]\nstate = 'retired'", "the device is retired"),
+        ("", "no device is called `lost`"),
+    ] {
+        for version in [Version::V311, Version::V5] {
+            let lost_ways = ways(&broker, &fleet, "lost");
+            let join = |(door, login): &(Door, Login)| Client::welcome(door, &login.clone().version(version));
+            let mut clients: Vec<_> = lost_ways.iter().map(join).collect();
+            change(&broker, &fleet, lost);
+            for client in &mut clients {
+                client.ended();
+            }
+            for (door, login) in lost_ways.iter().filter(|(door, _)| !door.kind.is_websocket()) {
+                refused(&broker, door, login, reason);
+            }
+            change(&broker, &fleet, WELCOME);
+        }
+    }
+    for client in &mut others {
+        client.ping().unwrap();
+    }
+});
+
+broker_test!(a_certificate_or_password_that_is_withdrawn_closes_its_sessions, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    let second = fleet.authority().client("second", "/CN=lost", &[]);
+    let revoked = fleet.authority().credential("lost").fingerprint();
+    for (lost, reason) in [
+        (format!("[lost]\ncertificates = 'any'\nrevoked = ['{revoked}']"), "is revoked"),
+        (format!("[lost]\ncertificates = [{{ sha256 = '{}' }}]", second.fingerprint()), "is not one of"),
+        (
+            format!("[lost]\ncertificates = [{{ sha256 = '{revoked}', not_after = 2020-01-01T00:00:00Z }}]"),
+            "the certificate has expired",
+        ),
+    ] {
+        let all = ways(&broker, &fleet, "lost");
+        let mut clients: Vec<_> = all.iter().map(|(door, login)| Client::welcome(door, login)).collect();
+        change(&broker, &fleet, &lost);
+        for client in &mut clients[..2] {
+            client.ended();
+        }
+        refused(&broker, &all[0].0, &all[0].1, reason);
+        // The password is as good as before.
+        for client in &mut clients[2..] {
+            client.ping().unwrap();
+        }
+        change(&broker, &fleet, WELCOME);
+    }
+    let all = ways(&broker, &fleet, "lost");
+    let mut clients: Vec<_> = all[2..].iter().map(|(door, login)| Client::welcome(door, login)).collect();
+    fleet.password(kind, "lost", "changed");
+    broker.reload();
+    for client in &mut clients {
+        client.ended();
+    }
+    refused(&broker, &all[2].0, &all[2].1, "wrong password");
+    Client::welcome(&all[2].0, &all[2].1.clone().password("changed")).ping().unwrap();
+});
+
+broker_test!(who_is_locked_out_while_away_is_given_nothing, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    let mut writer = Client::welcome(broker.door("tcp"), &Login::of("writer"));
+    for (version, expiry_s) in [(Version::V311, 0), (Version::V5, 3600), (Version::V5, u32::MAX)] {
+        let all: Vec<_> = ways(&broker, &fleet, "lost")
+            .into_iter()
+            .map(|(door, login)| (door, Login { expiry_s, ..login.persistent().version(version) }))
+            .collect();
+        for (door, login) in &all {
+            let mut client = Client::welcome(door, login);
+            client.subscribe("to/lost");
+            client.disconnect();
+        }
+        for (lost, secret) in [("[lost]\nstate = 'disabled'", "one"), ("", "two")] {
+            change(&broker, &fleet, lost);
+            assert!(matches!(writer.publish(&Publish::to("to/lost").payload(secret)), 0 | 0x10));
+        }
+        change(&broker, &fleet, WELCOME);
+        for (door, login) in &all {
+            let mut client = Client::welcome(door, login);
+            assert!(client.session_present, "{login:?}");
+            assert_eq!(client.delivered(), []);
+            client.disconnect();
+            Client::welcome(door, &Login { clean: true, expiry_s: 0, ..login.clone() }).disconnect();
+        }
+    }
+});
+
+// Mosquitto up to 2.0.22 corrupts its memory if a session that is away and has an expiry is refused at SIGHUP.
+broker_test!(locking_out_many_who_are_away_again_and_again_does_no_harm, |kind| {
+    let fleet = fleet(kind);
+    let mut broker = conf(kind, &fleet).start();
+    let rounds = 20;
+    for round in 0..rounds {
+        for (number, expiry_s) in [1, 2, 3600, u32::MAX].into_iter().enumerate() {
+            for name in ["lost", "other"] {
+                let mut login = Login { expiry_s, ..Login::of(name).persistent() };
+                login.id = format!("{name}-{}-{number}", round % 5);
+                let mut client = Client::welcome(broker.door("tcp"), &login);
+                client.subscribe(&format!("to/{name}"));
+                client.disconnect();
+            }
+        }
+        change(&broker, &fleet, "[lost]\nstate = 'disabled'");
+        if round % 3 == 0 {
+            change(&broker, &fleet, "");
+        }
+        let mut writer = Client::welcome(broker.door("tcp"), &Login::of("writer"));
+        writer.publish(&Publish::to("to/lost"));
+        writer.publish(&Publish::to("to/other"));
+        writer.disconnect();
+        change(&broker, &fleet, WELCOME);
+    }
+    // The shortest of them have run out by now or do it soon; what is left can be taken up again.
+    let gone = wait_for(|| {
+        let login = Login { id: "other-0-0".to_owned(), clean: false, ..Login::of("other") };
+        let client = Client::welcome(broker.door("tcp"), &login);
+        let present = client.session_present;
+        client.disconnect();
+        (!present).then_some(())
+    });
+    assert!(gone.is_some());
+    let login = Login { id: "other-0-2".to_owned(), ..Login::of("other").persistent() };
+    assert!(Client::welcome(broker.door("tcp"), &login).session_present);
+    assert_eq!(broker.has_ended(), None);
+    assert!(broker.stop().success());
+});

@@ -1,0 +1,55 @@
+//! Who is let in, and as whom; who is not, and why.
+
+use super::{Broker, Client, Door, Login, Refused, Version};
+
+/// What a refused SUBSCRIBE is answered (MQTT 3.1.1 §3.9.3, MQTT 5.0 §3.9.3).
+pub(crate) const fn not_subscribed(version: Version) -> u8 {
+    match version {
+        Version::V311 => 0x80,
+        Version::V5 => 0x87,
+    }
+}
+
+/// What every client that is refused is told, whatever the reason (MQTT 3.1.1 §3.2.2.3, MQTT 5.0 §3.2.2.2).
+pub(crate) const fn not_authorized(version: Version) -> u8 {
+    match version {
+        Version::V311 => 5,
+        Version::V5 => 0x87,
+    }
+}
+
+/// With both versions of MQTT: connects, and is that device.  The policy lets every device subscribe to
+/// `who/{device}` and to nothing else below `who`.
+#[track_caller]
+pub(crate) fn admitted(door: &Door, login: &Login, name: &str) {
+    for version in [Version::V311, Version::V5] {
+        let mut client = Client::welcome(door, &login.clone().version(version));
+        assert_eq!(client.subscribe(&format!("who/{name}")), 2, "{login:?} is not `{name}`");
+        assert_eq!(client.subscribe("who/else"), not_subscribed(version));
+        client.disconnect();
+    }
+}
+
+/// With both versions of MQTT: the CONNACK says no more than that it is a refusal, and the log says why.
+#[track_caller]
+pub(crate) fn refused(broker: &Broker, door: &Door, login: &Login, reason: &str) {
+    for version in [Version::V311, Version::V5] {
+        let door = door.afar();
+        let answer = Client::unwelcome(&door, &login.clone().version(version));
+        assert_eq!(answer, Refused::Connack(not_authorized(version)), "{login:?}");
+        let said = broker.said_of(door.from.unwrap());
+        assert!(said.contains(reason), "{login:?} is refused for another reason than `{reason}`: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+/// With both versions of MQTT: the broker itself does not let this client come as far as to us.
+#[track_caller]
+pub(crate) fn turned_away(broker: &Broker, door: &Door, login: &Login) {
+    for version in [Version::V311, Version::V5] {
+        let door = door.afar();
+        let answer = Client::unwelcome(&door, &login.clone().version(version));
+        assert!(matches!(answer, Refused::Below(_) | Refused::Closed), "{login:?}: {answer:?}");
+        assert_eq!(broker.said_of(door.from.unwrap()), "");
+    }
+}
