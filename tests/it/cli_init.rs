@@ -268,13 +268,12 @@ broker_test!(a_listener_that_was_open_to_all_is_guarded_too, |kind| {
     for (name, port) in [("a.conf", 1883), ("z.conf", 1884)] {
         fs::write(folder.join(name), format!("listener {port} {address}\nallow_anonymous true\n")).unwrap();
     }
-    let broker = conf
+    let _broker = conf
         .line(&format!("include_dir {}", folder.display()))
         .listener("settled", DoorKind::Unix, "")
         .start();
     for port in [1883, 1884] {
-        let mut door = broker.door("settled").clone();
-        (door.kind, door.address) = (DoorKind::Tcp, SocketAddr::new(address.parse().unwrap(), port));
+        let door = Door::tcp(SocketAddr::new(address.parse().unwrap(), port));
         assert_eq!(
             Client::unwelcome(&door, &Login::new("anybody")),
             Refused::Connack(NOT_AUTHORIZED),

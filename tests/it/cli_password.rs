@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cli_support::Home,
-    support::{Kind, Outcome, wait_for},
+    support::{Kind, Outcome},
 };
 
 const DEVICES: &str = "version = 1\n\n[phone]\nrole = \"viewer\"\n\n[lamp]\n";
@@ -146,8 +146,7 @@ fn at_a_terminal(home: &Home, arguments: &str, answers: &[(&str, &str)]) -> Outc
         while !said[from..].contains(prompt) {
             assert!(read_some(&mut child, &mut said), "`{prompt}` was not asked: {said}");
         }
-        // The prompt stands there a moment before the terminal stops echoing.
-        wait_for(|| is_silent(child.id()).then_some(())).expect("the terminal stops echoing");
+        assert!(is_silent(child.id()), "what is typed at `{prompt}` would be shown");
         child.stdin.as_mut().unwrap().write_all(format!("{answer}\n").as_bytes()).unwrap();
     }
     while read_some(&mut child, &mut said) {}
