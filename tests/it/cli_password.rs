@@ -1,7 +1,9 @@
 //! `citronella password`: hashes, never on the command line, never where strangers read.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
     process::Child,
 };
 
@@ -122,6 +124,18 @@ fn who_is_asked_about_is_known_and_has_one() {
         outcome.stderr.contains("has no password") && outcome.stderr.contains("password generate lamp"),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn a_registry_that_everybody_can_read_is_pointed_out() {
+    let home = Home::with_devices(DEVICES);
+    let quiet = home.run(&["password", "generate", "phone"]);
+    assert!(quiet.status == Some(0) && !quiet.stderr.contains("warning"), "{quiet:?}");
+    fs::set_permissions(home.path("etc/devices.toml"), fs::Permissions::from_mode(0o644)).unwrap();
+    let warned = home.run(&["password", "generate", "phone"]);
+    assert_eq!(warned.status, Some(0), "{warned:?}");
+    assert!(warned.stderr.contains("warning: ") && warned.stderr.contains("chmod o-rwx"), "{warned:?}");
+    assert_eq!(home.mode("etc/devices.toml"), 0o644);
 }
 
 #[test]
