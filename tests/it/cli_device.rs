@@ -304,6 +304,27 @@ fn what_is_begun_is_not_completed_as_something_else() {
 }
 
 #[test]
+fn where_any_certificate_is_accepted_none_is_listed_and_an_interrupted_add_is_completed() {
+    let home = Home::with_devices("version = 1\n\n[begun]\nrole = \"sensor\"\n");
+    let settings = home.read("etc/citronella.toml");
+    home.write("etc/citronella.toml", settings + "\n[identity]\ndefault_certificates = \"any\"\n");
+    home.ok(&["device", "add", "begun", "--role", "sensor"]);
+    home.ok(&["device", "add", "lamp", "--role", "sensor"]);
+    home.ok(&["cert", "issue", "lamp", "--force"]);
+    assert_eq!(home.json(&["device", "show", "lamp"])["any_certificate"], true);
+    assert!(!home.devices().contains("sha256"), "{}", home.devices());
+    for name in ["begun", "lamp"] {
+        assert!(home.path(&format!("{name}/{name}.key")).exists(), "{name}");
+        home.fails(&["device", "add", name, "--role", "sensor", "--force"], &["is there already"]);
+    }
+    // One of the two is lost: it alone is refused.
+    let serial = home.json(&["cert", "list", "lamp"])[0]["serial"].as_str().unwrap().to_owned();
+    home.ok(&["cert", "revoke", &serial]);
+    let shown = home.json(&["device", "show", "lamp"]);
+    assert_eq!((&shown["any_certificate"], shown["revoked"].as_array().unwrap().len()), (&json!(true), 1));
+}
+
+#[test]
 fn eight_at_once_lose_nothing() {
     let home = Home::new();
     let children: Vec<_> =
