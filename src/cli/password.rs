@@ -3,7 +3,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use citronella::password::{self, PasswordHash};
+use citronella::{
+    password::{self, PasswordHash},
+    registry::Certificates,
+};
 use serde::Serialize;
 
 use super::{
@@ -84,7 +87,17 @@ fn store(
     device: &str,
     (hash, generated): (&PasswordHash, bool),
 ) -> Result<(), Failure> {
+    let accepts_any = || -> Result<bool, Failure> {
+        let snapshot = check::load(world)?;
+        Ok(snapshot.device(device).is_some_and(|found| *found.certificates() == Certificates::Any))
+    };
+    let before = accepts_any()?;
     registry::change(world, |editor| editor.set_password(device, hash, generated))?;
+    if before && !accepts_any()? {
+        output.warn(&format!(
+            "`default_certificates` is for devices without a password, so {device} can show no certificate any more; `citronella cert issue {device}` lists one"
+        ));
+    }
     // The mode is kept, whoever chose it.
     let path = check::load(world)?.settings().registry_file.clone();
     if fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0) {

@@ -139,6 +139,22 @@ fn a_registry_that_everybody_can_read_is_pointed_out() {
 }
 
 #[test]
+fn a_password_that_takes_the_default_for_certificates_away_is_pointed_out() {
+    let home = Home::with_devices(DEVICES);
+    let settings = home.read("etc/citronella.toml");
+    home.write("etc/citronella.toml", settings + "\n[identity]\ndefault_certificates = \"any\"\n");
+    let warned = home.run(&["password", "generate", "lamp"]);
+    assert!(
+        warned.status == Some(0) && warned.stderr.contains("can show no certificate any more"),
+        "{warned:?}"
+    );
+    let quiet = home.run(&["password", "generate", "lamp"]);
+    assert!(!quiet.stderr.contains("warning"), "{quiet:?}");
+    home.ok(&["cert", "issue", "lamp"]);
+    assert!(home.json(&["device", "show", "lamp"])["certificates"][0]["sha256"].is_string());
+}
+
+#[test]
 fn a_password_is_no_argument() {
     let home = Home::with_devices(DEVICES);
     for verb in ["set", "generate", "verify"] {
