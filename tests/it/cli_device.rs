@@ -259,8 +259,8 @@ fn an_interrupted_add_is_completed_by_typing_it_again() {
     let (rounds, mut unfinished) = (24, 0);
     for round in 0..rounds {
         let name = format!("d{round}");
-        // The beginning is reading; what writes comes later.
-        add(&name).kill_after(whole_us / 3 + whole_us * round / rounds);
+        // From the first instant to some time after the last, should the machine be slower by now.
+        add(&name).kill_after(whole_us * round / (rounds * 3 / 4));
         assert_eq!(home.run(&["check"]).status, Some(0), "round {round}");
         let before = home.json(&["device", "list"]);
         let complete = before
