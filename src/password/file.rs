@@ -40,7 +40,7 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>, Vec<
         match entry(&source, at, line) {
             Ok(user) => {
                 if let Some(first) = seen.get(&user.name) {
-                    let (line, _) = source.position(first.start);
+                    let line = source.line_of(first.start);
                     report.push(
                         Diagnostic::error(
                             &source,
