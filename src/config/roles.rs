@@ -105,7 +105,7 @@ impl Draft {
                     reader.unknown_key(&inner, &known);
                 }
             }
-            let block = rules.finish(Owner::Role(role.key.into()));
+            let block = rules.finish(reader, Owner::Role(role.key.into()));
             self.roles.insert(role.key.into(), DraftRole { block, include });
         }
     }

@@ -86,7 +86,7 @@ fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option
     for inner in entries(table) {
         fields.take(reader, &inner, config);
     }
-    let own = fields.rules.has_rules().then(|| fields.rules.finish(Owner::Device(entry.key.into())));
+    let own = fields.rules.finish(reader, Owner::Device(entry.key.into()));
     Some(Device {
         name: name.ok()?,
         place: reader.place(entry.span.start),
@@ -97,7 +97,8 @@ fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option
         certificates: fields.certificates,
         revoked: fields.revoked.into(),
         password: fields.password,
-        own,
+        // Limits alone allow nothing.
+        own: Some(own).filter(|own| !own.rules.is_empty()),
     })
 }
 
