@@ -18,9 +18,6 @@ use crate::{
     registry::{self, Certificates, Device, Password, Registry},
 };
 
-/// The role that quarantined devices have instead of their own.
-const QUARANTINE: &str = "quarantine";
-
 /// Digits of a revision: enough to tell any two that ever were.
 const REVISION_DIGITS: usize = 12;
 
@@ -208,7 +205,7 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
     }
     let role_sets = indexes.by_roles.len();
     let anonymous = config.anonymous.as_ref().map(|block| Index::compile(std::slice::from_ref(block)));
-    let quarantine = config.roles.find(QUARANTINE).map_or_else(Vec::new, |role| {
+    let quarantine = config.roles.quarantine().map_or_else(Vec::new, |role| {
         let whole = config.roles.expand(&[role]);
         whole.iter().filter_map(|role| config.roles.block(*role)).map(Arc::clone).collect()
     });
