@@ -9,14 +9,14 @@
 use super::{
     Actions, Allowed, Asked, Broken, Decision, Denied, Effect, Request, RuleRef, Subject, WideSubscribe,
     cover::{Cover, Covering, Pattern, RuleAt, keep},
-    index::{Index, ROOT, Says},
+    index::{End, Index, Says},
     meet::Meeting,
-    walk::{Levels, Walk},
+    walk::{Found, Levels, Walk},
 };
 use crate::topic::{Filter, MAX_LEVELS, NameLevel, scan};
 
 /// Names of up to so many levels are split into a small array; only deeper ones pay for a large one.
-const FEW_LEVELS: usize = 16;
+const FEW_LEVELS: usize = 8;
 
 /// What one device may do: the rules it shares with others and its own.
 #[derive(Clone, Copy, Debug)]
@@ -104,23 +104,25 @@ impl<'a> Asked<'a> {
     /// Deny beats allow; an allow whose limits fail is none.
     fn levels(&self, levels: &[NameLevel<'_>], action: Actions) -> Verdict<'a> {
         self.need_values()?;
-        let (allow, deny) = (Says::new(Effect::Allow, action), Says::new(Effect::Deny, action));
-        let (mut allowed, mut denied, mut limited) = (None, None, None);
+        let mut found = Findings {
+            allow: Says::new(Effect::Allow, action),
+            deny: Says::new(Effect::Deny, action),
+            which: 0,
+            limits: None,
+            allowed: None,
+            denied: None,
+            limited: None,
+        };
         for (which, index) in self.policy.indexes() {
             // The rule of an earlier index is preferred anyway.
-            let wanted = if allowed.is_some() { deny } else { allow.and(deny) };
-            Walk { index, levels, subject: &self.subject, wanted }.from(ROOT, 0, &mut |end| {
-                if end.says.meets(deny) {
-                    keep(&mut denied, (which, end.rule));
-                } else if end.says.meets(allow) {
-                    let breaks = end.says.is_limited() && broken(index, end.rule, &self.request).is_some();
-                    keep(if breaks { &mut limited } else { &mut allowed }, (which, end.rule));
-                }
-            });
-            if denied.is_some() {
+            let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
+            (found.which, found.limits) = (which, Some((index, &self.request)));
+            Walk { index, levels, subject: &self.subject, wanted }.run(&mut found);
+            if found.denied.is_some() {
                 break;
             }
         }
+        let Findings { allowed, denied, limited, .. } = found;
         if let Some(rule) = self.policy.rule(denied) {
             return Err(Denied::Rule { rule, asked: *self });
         }
@@ -186,6 +188,13 @@ impl<'a> Asked<'a> {
 
     /// Refuses a subject for whom some deny rule cannot be filled in.
     fn need_values(&self) -> Result<(), Denied<'a>> {
+        match self.policy.indexes().find(|(_, index)| index.has_needs()) {
+            None => Ok(()),
+            Some(_) => self.needed_values(),
+        }
+    }
+
+    fn needed_values(&self) -> Result<(), Denied<'a>> {
         for (_, index) in self.policy.indexes() {
             if let Some((rule, placeholder)) = index.unfillable(&self.subject) {
                 return Err(Denied::Unfillable { rule: index.rule(rule), placeholder });
@@ -198,6 +207,33 @@ impl<'a> Asked<'a> {
         let (which, rule) = found?;
         let index = self.policy.index(which)?;
         Some((index.rule(rule)?, broken(index, rule, &self.request)?))
+    }
+}
+
+/// What a walk over the rules found for one name.
+struct Findings<'q> {
+    allow: Says,
+    deny: Says,
+    /// Which index is walked.
+    which: usize,
+    /// For rules with limits: that index, and what is asked.
+    limits: Option<(&'q Index, &'q Request<'q>)>,
+    /// The earliest rules of each kind: those that hold, those that deny, those whose limits fail.
+    allowed: Option<RuleAt>,
+    denied: Option<RuleAt>,
+    limited: Option<RuleAt>,
+}
+
+impl Found for Findings<'_> {
+    fn note(&mut self, end: &End) {
+        let rule = (self.which, end.rule);
+        if end.says.meets(self.deny) {
+            keep(&mut self.denied, rule);
+        } else if end.says.meets(self.allow) {
+            let breaks = end.says.is_limited()
+                && self.limits.is_some_and(|(index, request)| broken(index, end.rule, request).is_some());
+            keep(if breaks { &mut self.limited } else { &mut self.allowed }, rule);
+        }
     }
 }
 

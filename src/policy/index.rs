@@ -56,6 +56,36 @@ pub(super) struct Node {
     text: u32,
     /// What the rules that end here or below say.
     pub(super) below: Says,
+    pub(super) has: Has,
+}
+
+/// Which parts a node has. Looking for those that it has not would be most of a walk.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Has(u8);
+
+impl Has {
+    const LITERALS: Self = Self(1);
+    const HOLES: Self = Self(2);
+    const REST: Self = Self(4);
+
+    /// Children by literal edges.
+    pub(super) const fn literals(self) -> bool {
+        self.0 & Self::LITERALS.0 != 0
+    }
+
+    /// Edges with placeholders.
+    pub(super) const fn holes(self) -> bool {
+        self.0 & Self::HOLES.0 != 0
+    }
+
+    /// Rules that end here with `#`.
+    pub(super) const fn rest(self) -> bool {
+        self.0 & Self::REST.0 != 0
+    }
+
+    fn add(&mut self, part: Self) {
+        self.0 |= part.0;
+    }
 }
 
 /// The end of a filter.
@@ -153,6 +183,11 @@ impl Index {
         // Of several blocks that begin at one number all but the last are empty.
         let place = self.firsts.partition_point(|first| *first <= number).checked_sub(1)?;
         Some((self.blocks.get(place)?, *self.firsts.get(place)?))
+    }
+
+    /// Whether there are deny rules that need values.
+    pub(super) fn has_needs(&self) -> bool {
+        !self.deny_needs.is_empty()
     }
 
     /// The first deny rule that needs a value which `subject` does not have or which cannot be filled in.

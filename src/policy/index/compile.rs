@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use super::{Block, End, Hole, Index, Node, ROOT, Says, at, slot_of};
+use super::{Block, End, Has, Hole, Index, Node, ROOT, Says, at, slot_of};
 use crate::{
     policy::{Effect, Limits},
     topic::{Level, Placeholder, hash_level},
@@ -118,7 +118,11 @@ impl Build<'_> {
         let mut node = Node { parent, children: number(self.queue.len()), ..self.parts.begin() };
         self.ends(rows.get(..exact).unwrap_or_default());
         node.rest = number(self.parts.ends.len());
-        self.ends(rows.get(rest..).unwrap_or_default());
+        let hash_rows = rows.get(rest..).unwrap_or_default();
+        self.ends(hash_rows);
+        if !hash_rows.is_empty() {
+            node.has.add(Has::REST);
+        }
         if let Some(edge) = depth.checked_sub(1).and_then(|above| rows.first()?.levels.get(above)) {
             self.edge(own, edge);
         }
@@ -132,9 +136,10 @@ impl Build<'_> {
                 Level::Hole { prefix, placeholder, .. } => {
                     let placeholder = self.parts.placeholder(placeholder.clone());
                     self.parts.holes.push(Hole { child, placeholder, prefix_bytes: number(prefix.len()) });
+                    node.has.add(Has::HOLES);
                 }
                 // Literal edges lie in the table of slots; no row after `rest` is left for `#`.
-                Level::Text(_) | Level::Hash => {}
+                Level::Text(_) | Level::Hash => node.has.add(Has::LITERALS),
             }
             self.queue.push(Span {
                 rows: range.start + from..range.start + to,
