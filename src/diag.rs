@@ -205,6 +205,30 @@ impl<T: AsRef<str>> fmt::Display for Visible<T> {
     }
 }
 
+/// A text that somebody else has chosen, as a quoted part of a line: in backticks, which it cannot close, and cut
+/// so that it cannot push the rest out of a line.
+pub struct Quoted<'a>(pub &'a str);
+
+/// Characters of a [`Quoted`] text that are shown.
+const QUOTED_CHARS: usize = 64;
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`")?;
+        for ch in self.0.chars().take(QUOTED_CHARS) {
+            match ch {
+                '`' | '\\' => write!(f, "\\{ch}")?,
+                ch => write!(f, "{}", Visible(&*ch.encode_utf8(&mut [0; 4])))?,
+            }
+        }
+        if self.0.chars().nth(QUOTED_CHARS).is_some() {
+            write!(f, "…` ({} bytes)", self.0.len())
+        } else {
+            f.write_str("`")
+        }
+    }
+}
+
 /// All the mistakes found in one go, in the order in which they were found.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Report {
@@ -290,6 +314,13 @@ mod tests {
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.position(2), (1, 2));
         assert_eq!(source.position(5), (2, 1));
+    }
+
+    #[test]
+    fn a_quoted_text_can_neither_close_its_quotes_nor_fill_the_line() {
+        assert_eq!(Quoted("a`: \\b\n").to_string(), "`a\\`: \\\\b\\u{a}`");
+        let long = "é".repeat(500);
+        assert_eq!(Quoted(&long).to_string(), format!("`{}…` (1000 bytes)", "é".repeat(64)));
     }
 
     #[test]

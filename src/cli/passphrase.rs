@@ -9,6 +9,7 @@ use std::{
 };
 
 use citronella::secret::Secret;
+use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 
 use super::output::Failure;
 
@@ -136,7 +137,10 @@ fn not_empty(secret: Secret, name: &str) -> Result<Secret, Failure> {
 }
 
 fn prompt(text: &str, instead: &str) -> Result<Secret, Failure> {
-    let answer = rpassword::prompt_password(text).map_err(|error| {
+    let silence = Silence::begin();
+    let asked = rpassword::prompt_password(text);
+    drop(silence);
+    let answer = asked.map_err(|error| {
         let what = text.trim_end_matches([':', ' ']);
         Failure::new(format!("there is no terminal at which to ask for the {what} ({error})"))
             .help(format!("give it by {instead}"))
@@ -144,7 +148,34 @@ fn prompt(text: &str, instead: &str) -> Result<Secret, Failure> {
     not_empty(Secret::from(answer), "the answer")
 }
 
+/// The terminal does not show what is typed, from before the prompt stands there until this is dropped. Asking
+/// alone would show what somebody types in the instant after the prompt.
+struct Silence {
+    terminal: File,
+    before: Termios,
+}
+
+impl Silence {
+    /// `None` if there is no terminal; then there is nothing to show either.
+    fn begin() -> Option<Self> {
+        let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+        let before = termios::tcgetattr(&terminal).ok()?;
+        let mut silent = before.clone();
+        silent.local_flags.remove(LocalFlags::ECHO);
+        silent.local_flags.insert(LocalFlags::ECHONL);
+        termios::tcsetattr(&terminal, SetArg::TCSANOW, &silent).ok()?;
+        Some(Self { terminal, before })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
+    }
+}
+
 fn prompt_twice(text: &str, instead: &str) -> Result<Secret, Failure> {
+    let _silence = Silence::begin();
     let first = prompt(text, instead)?;
     let second = prompt("once more: ", instead)?;
     if first == second {

@@ -10,7 +10,7 @@ use super::{
     Actions, Allowed, Asked, Broken, Decision, Denied, Effect, Request, RuleRef, Subject, WideSubscribe,
     cover::{Cover, Covering, Pattern, RuleAt, keep},
     index::{End, Index, Says},
-    meet::Meeting,
+    meet::{Meeting, Search},
     walk::{Found, Levels, Walk},
 };
 use crate::topic::{Filter, MAX_LEVELS, NameLevel, scan};
@@ -139,9 +139,7 @@ impl<'a> Asked<'a> {
 
     /// Every topic of the filter is allowed, and none denied.
     fn strict(&self, filter: Filter<'_>, pattern: &Pattern<'_>) -> Verdict<'a> {
-        // Which member of a group gets a message is decided before delivery is: what one may not have is lost to all.
-        let hide = if filter.group().is_some() { Actions::RECEIVE } else { Actions::default() };
-        let met = self.meet(pattern, Says::new(Effect::Deny, Actions::SUBSCRIBE.and(hide)));
+        let met = self.meet(pattern, denials(filter), Search::Any);
         if let Some(rule) = self.policy.rule(met) {
             return Err(Denied::Rule { rule, asked: *self });
         }
@@ -160,7 +158,7 @@ impl<'a> Asked<'a> {
         if let Some(rule) = self.policy.rule(inside) {
             return Err(Denied::Rule { rule, asked: *self });
         }
-        let met = self.meet(pattern, Says::new(Effect::Allow, Actions::SUBSCRIBE));
+        let met = self.meet(pattern, Says::new(Effect::Allow, Actions::SUBSCRIBE), Search::Earliest);
         match self.policy.rule(met) {
             Some(rule) if inside.is_none() => Ok(Allowed::Rule(rule)),
             _ => Err(self.no_rule(None, pattern)),
@@ -171,11 +169,19 @@ impl<'a> Asked<'a> {
         Denied::NoRule { asked: *self, levels: gap.unwrap_or(pattern.levels().len()) }
     }
 
-    fn meet(&self, pattern: &Pattern<'_>, wanted: Says) -> Option<RuleAt> {
+    fn meet(&self, pattern: &Pattern<'_>, wanted: Says, search: Search) -> Option<RuleAt> {
         let subject = &self.subject;
         self.policy.indexes().find_map(|(which, index)| {
-            Meeting { index, which, pattern, subject, wanted, met: None }.earliest()
+            Meeting { index, which, pattern, subject, wanted, search, met: None }.rule()
         })
+    }
+
+    /// The earliest rule that denies a topic of the filter. A refusal holds any such rule, because a device that asks
+    /// for thousands of filters at once is not to cost a walk through all deny rules for each of them.
+    pub(super) fn earliest_denial(&self) -> Option<RuleRef<'a>> {
+        let Request::Subscribe { filter } = self.request else { return None };
+        let filter = Filter::parse(filter).ok().filter(|filter| !self.policy.is_wide(*filter))?;
+        self.policy.rule(self.meet(&Pattern::new(filter), denials(filter), Search::Earliest))
     }
 
     fn cover(&self, pattern: &Pattern<'_>, wanted: Says) -> Cover {
@@ -235,6 +241,13 @@ impl Found for Findings<'_> {
             keep(if breaks { &mut self.limited } else { &mut self.allowed }, rule);
         }
     }
+}
+
+/// What refuses a subscription to this filter.
+fn denials(filter: Filter<'_>) -> Says {
+    // Which member of a group gets a message is decided before delivery is: what one may not have is lost to all.
+    let hide = if filter.group().is_some() { Actions::RECEIVE } else { Actions::default() };
+    Says::new(Effect::Deny, Actions::SUBSCRIBE.and(hide))
 }
 
 /// The limit of a rule's block that a publish breaks.

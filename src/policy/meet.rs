@@ -15,8 +15,19 @@ pub(super) struct Meeting<'w> {
     pub(super) pattern: &'w Pattern<'w>,
     pub(super) subject: &'w Subject<'w>,
     pub(super) wanted: Says,
-    /// The earliest rule met so far.
+    /// Whether any rule will do: whoever decides needs one, whoever explains needs the earliest.
+    pub(super) search: Search,
+    /// The rule met so far.
     pub(super) met: Option<RuleAt>,
+}
+
+/// How long to go on looking.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Search {
+    /// Until a rule is met.
+    Any,
+    /// Through all rules that could meet, for the earliest in the source.
+    Earliest,
 }
 
 /// What the levels walked so far leave open.
@@ -28,8 +39,8 @@ enum Path {
 }
 
 impl Meeting<'_> {
-    /// The earliest rule that matches some topic of the pattern.
-    pub(super) fn earliest(mut self) -> Option<RuleAt> {
+    /// A rule that matches some topic of the pattern.
+    pub(super) fn rule(mut self) -> Option<RuleAt> {
         self.from(ROOT, 0, Path::Usable);
         self.met
     }
@@ -37,7 +48,7 @@ impl Meeting<'_> {
     /// `node` is where the first `depth` levels lead. Recurses at most as deep as rules have levels.
     fn from(&mut self, node: u32, depth: usize, path: Path) {
         let Some((here, next)) = self.index.node(node) else { return };
-        if !here.below.meets(self.wanted) {
+        if !here.below.meets(self.wanted) || self.is_over() {
             return;
         }
         let levels = self.pattern.levels();
@@ -79,10 +90,17 @@ impl Meeting<'_> {
             }
             _ => {
                 for (child, text) in self.index.literals(here, next).filter(|(_, text)| shown(text)) {
+                    if self.is_over() {
+                        return;
+                    }
                     self.from(child, depth + 1, blank(text));
                 }
             }
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.search == Search::Any && self.met.is_some()
     }
 
     fn note(&mut self, ends: &[End]) {

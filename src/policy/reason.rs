@@ -120,7 +120,8 @@ impl<'a> Decision<'a> {
         match *self {
             Self::Allow(Allowed::Rule(rule) | Allowed::Together(rule)) => Some(rule),
             Self::Allow(Allowed::Unsubscribe) => None,
-            Self::Deny(Denied::Rule { rule, .. } | Denied::Limit { rule, .. }) => Some(rule),
+            Self::Deny(Denied::Rule { rule, asked }) => Some(asked.earliest_denial().unwrap_or(rule)),
+            Self::Deny(Denied::Limit { rule, .. }) => Some(rule),
             Self::Deny(Denied::Unfillable { rule, .. }) => rule,
             Self::Deny(Denied::NoRule { .. } | Denied::Malformed(_) | Denied::Outside(_)) => None,
         }
@@ -131,8 +132,8 @@ impl<'a> Decision<'a> {
     #[must_use]
     pub fn witness(&self) -> Option<String> {
         match self {
-            Self::Deny(Denied::Rule { rule, asked }) => {
-                Some(witness::common(asked, asked.wild_filter()?, rule.rule))
+            Self::Deny(Denied::Rule { asked, .. }) => {
+                Some(witness::common(asked, asked.wild_filter()?, self.rule()?.rule))
             }
             Self::Deny(Denied::NoRule { asked, levels }) => {
                 let filter = asked.wild_filter().filter(|filter| !asked.policy.is_wide(*filter))?;
@@ -208,7 +209,7 @@ impl fmt::Display for Decision<'_> {
                 "refused: `{}` also matches `{}`, denied by {}",
                 Visible(asked.request.topic()),
                 Visible(witness),
-                rule.cited()
+                self.rule().unwrap_or(*rule).cited()
             ),
             (Some(witness), _) => write!(
                 f,
@@ -236,7 +237,10 @@ impl fmt::Display for Denied<'_> {
     /// Without the witness, which belongs to the decision.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rule { rule, asked } => write!(f, "{} is denied by {}", asked.request, rule.cited()),
+            Self::Rule { rule, asked } => {
+                let rule = asked.earliest_denial().unwrap_or(*rule);
+                write!(f, "{} is denied by {}", asked.request, rule.cited())
+            }
             Self::NoRule { asked, .. } if asked.wild_filter().is_some() => {
                 write!(f, "no rule allows any topic of `{}`", Visible(asked.request.topic()))
             }

@@ -169,7 +169,7 @@ broker_test!(a_thousand_refusals_are_ten_lines, |kind| {
     let said = broker.said_of(door.from.unwrap());
     assert_eq!(said.lines().count(), 10, "{said}");
     assert!(
-        said.ends_with("log-in refused: client `c` as `nobody9`: no device is called `nobody9`"),
+        said.ends_with("log-in refused: no device is called `nobody9` (client `c`, user name `nobody9`)"),
         "{said}"
     );
     refused(&broker, broker.door("tcp"), &Login::new("c"), "neither a certificate nor a user name");

@@ -165,13 +165,10 @@ fn judge(kind: Kind, name: &str) {
         let Question { device, action, topic, allowed } = &question;
         let Some(key) = keys.get(device) else { continue };
         let client = clients.entry(device.clone()).or_insert_with(|| {
-            let door = Door {
-                kind: if key.port == 1883 { DoorKind::Tcp } else { DoorKind::Tls },
-                path: "".into(),
-                address: SocketAddr::from((address, key.port)),
-                ca: Some(home.path("etc/tls/ca.crt")),
-                credential: key.certificate.clone(),
-            };
+            let at = SocketAddr::from((address, key.port));
+            let door =
+                if key.port == 1883 { Door::tcp(at) } else { Door::tls(at, home.path("etc/tls/ca.crt")) };
+            let door = key.certificate.as_ref().map_or(door.clone(), |certificate| door.showing(certificate));
             let login = Login::new(device);
             let login = match &key.password {
                 Some(password) => login.user(device).password(password.as_str()),

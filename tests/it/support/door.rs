@@ -49,18 +49,15 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// A plain listener of which only the address is known.
+    pub(crate) fn tcp(address: SocketAddr) -> Self {
+        let kind = DoorKind::Tcp;
+        Self { kind, path: PathBuf::new(), address, ca: None, credential: None, from: None, tls: None }
+    }
+
     /// A TLS listener of which only the address and the CA are known.
     pub(crate) fn tls(address: SocketAddr, ca: PathBuf) -> Self {
-        let ca = Some(ca);
-        Self {
-            kind: DoorKind::Tls,
-            path: PathBuf::new(),
-            address,
-            ca,
-            credential: None,
-            from: None,
-            tls: None,
-        }
+        Self { kind: DoorKind::Tls, ca: Some(ca), ..Self::tcp(address) }
     }
 
     /// The same door for a client that shows this certificate.
