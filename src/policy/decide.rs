@@ -30,7 +30,7 @@ type Verdict<'a> = Result<Allowed<'a>, Denied<'a>>;
 
 impl<'a> Policy<'a> {
     /// A policy is the union of two indexes: `roles`, shared by all devices with the same roles (and `[everyone]`),
-    /// and the device's `own` block. Reasons prefer rules of the first.
+    /// and the device's `own` block. Reasons prefer rules that spell the topic, then rules of the first.
     #[must_use]
     pub fn new(roles: Option<&'a Index>, own: Option<&'a Index>, wide: WideSubscribe) -> Self {
         Self { indexes: [roles, own], wide }
@@ -85,36 +85,43 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Deny beats allow; an allow whose limits fail is none.
     fn name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+        let mut found = Findings::new(action);
+        for (which, index) in self.policy.indexes() {
+            (found.which, found.limits) = (which, Some((index, &self.request)));
+            index.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
+        }
+        // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
+        let sure = match (found.denied, found.allowed) {
+            (Some(_), _) => true,
+            (None, Some(_)) => !self.policy.indexes().any(|(_, index)| index.tree_says(found.deny)),
+            (None, None) => false,
+        };
+        if sure {
+            self.need_values()?;
+            return self.verdict(&found, 0);
+        }
         let mut levels = Levels::<'_, FEW_LEVELS>::new();
         scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
         match levels.all() {
-            Some(levels) => self.levels(levels, action),
-            None => self.deep_name(topic, action),
+            Some(levels) => self.levels(levels, found),
+            None => self.deep_name(topic, found),
         }
     }
 
     #[cold]
-    fn deep_name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+    fn deep_name(&self, topic: &str, found: Findings<'_>) -> Verdict<'a> {
         let mut levels = Levels::<'_, MAX_LEVELS>::new();
         scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
-        self.levels(levels.all().unwrap_or_default(), action)
+        self.levels(levels.all().unwrap_or_default(), found)
     }
 
-    /// Deny beats allow; an allow whose limits fail is none.
-    fn levels(&self, levels: &[NameLevel<'_>], action: Actions) -> Verdict<'a> {
+    /// Adds to `found` what other rules say than those that spell the topic, and decides.
+    fn levels<'q>(&'q self, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Verdict<'a> {
         self.need_values()?;
-        let mut found = Findings {
-            allow: Says::new(Effect::Allow, action),
-            deny: Says::new(Effect::Deny, action),
-            which: 0,
-            limits: None,
-            allowed: None,
-            denied: None,
-            limited: None,
-        };
         for (which, index) in self.policy.indexes() {
-            // The rule of an earlier index is preferred anyway.
+            // The rule of an earlier index is preferred anyway, and one that spells the topic to all.
             let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
             (found.which, found.limits) = (which, Some((index, &self.request)));
             Walk { index, levels, subject: &self.subject, wanted }.run(&mut found);
@@ -122,18 +129,22 @@ impl<'a> Asked<'a> {
                 break;
             }
         }
-        let Findings { allowed, denied, limited, .. } = found;
-        if let Some(rule) = self.policy.rule(denied) {
+        self.verdict(&found, levels.len())
+    }
+
+    /// What the rules found come to for a topic of so many levels.
+    fn verdict(&self, found: &Findings<'_>, levels: usize) -> Verdict<'a> {
+        if let Some(rule) = self.policy.rule(found.denied) {
             return Err(Denied::Rule { rule, asked: *self });
         }
-        if denied.is_none()
-            && let Some(rule) = self.policy.rule(allowed)
+        if found.denied.is_none()
+            && let Some(rule) = self.policy.rule(found.allowed)
         {
             return Ok(Allowed::Rule(rule));
         }
-        match self.limit(limited) {
+        match self.limit(found.limited) {
             Some((rule, broken)) => Err(Denied::Limit { rule, broken, asked: *self }),
-            None => Err(Denied::NoRule { asked: *self, levels: levels.len() }),
+            None => Err(Denied::NoRule { asked: *self, levels }),
         }
     }
 
@@ -228,6 +239,20 @@ struct Findings<'q> {
     allowed: Option<RuleAt>,
     denied: Option<RuleAt>,
     limited: Option<RuleAt>,
+}
+
+impl Findings<'_> {
+    fn new(action: Actions) -> Self {
+        Self {
+            allow: Says::new(Effect::Allow, action),
+            deny: Says::new(Effect::Deny, action),
+            which: 0,
+            limits: None,
+            allowed: None,
+            denied: None,
+            limited: None,
+        }
+    }
 }
 
 impl Found for Findings<'_> {

@@ -10,8 +10,11 @@
 //! ```
 
 mod compile;
+mod literals;
 
 use std::{ops::Range, sync::Arc};
+
+use literals::Literals;
 
 use super::{Actions, Block, Effect, Limits, RuleRef, Subject};
 use crate::topic::{NameLevel, Placeholder};
@@ -23,6 +26,8 @@ pub struct Index {
     blocks: Box<[Arc<Block>]>,
     /// Number of the first rule of each block. Rules are numbered through all blocks.
     firsts: Box<[u32]>,
+    /// Rules without wildcards and placeholders; all others are in the tree.
+    literals: Literals,
     /// Breadth first, so that the children of a node stand together; the last is a sentinel.
     nodes: Box<[Node]>,
     /// Where filters end; what they say.
@@ -159,6 +164,17 @@ impl Index {
             + size_of_val(&*self.holes)
             + size_of_val(&*self.slots)
             + self.texts.len()
+            + self.literals.table_bytes()
+    }
+
+    /// Rules without wildcards and placeholders.
+    pub(super) fn topics(&self) -> &Literals {
+        &self.literals
+    }
+
+    /// Whether a rule outside of [`topics`](Self::topics) says one of these.
+    pub(super) fn tree_says(&self, wanted: Says) -> bool {
+        self.nodes.first().is_some_and(|root| root.below.meets(wanted))
     }
 
     /// The blocks it was compiled from.
@@ -281,6 +297,11 @@ fn at(number: u32) -> usize {
 
 fn range(start: u32, end: u32) -> Range<usize> {
     at(start)..at(end)
+}
+
+/// A count of things that were read from files of a bounded size, far below 2^32.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Where the search for a child begins. Multiplying by odd constants (of xxHash) spreads what `topic` only shifted together.

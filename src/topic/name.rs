@@ -19,6 +19,11 @@ impl<'t> Name<'t> {
         Ok(Self(text))
     }
 
+    /// Of a text that is known to be a name.
+    pub(crate) fn known(text: &'t str) -> Self {
+        Self(text)
+    }
+
     /// The name as it was written.
     #[must_use]
     pub fn as_str(self) -> &'t str {
