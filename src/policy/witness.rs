@@ -48,7 +48,7 @@ impl<'t> Shape<'t> {
 }
 
 /// The text of a level of a rule, if it has one.
-fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
+pub(super) fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
     match level {
         Level::Text(text) => Some(text),
         Level::Hole { prefix, placeholder, suffix } => {

@@ -1,6 +1,7 @@
 //! Everything loaded: settings, devices, compiled policies. Immutable; a change makes a new one.
 #![forbid(unsafe_code)]
 
+mod help;
 mod load;
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
