@@ -3,7 +3,7 @@
 //! Made only when somebody reads it. It is no part of a decision's own text, which the broker's log repeats for every
 //! refusal.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use super::{
     Actions, Asked, Broken, Decision, Denied, Effect, Limits, Owner, Request, Rule, RuleRef, witness::filled,
@@ -42,7 +42,8 @@ impl Decision<'_> {
                 Placeholder::Attribute(name) => {
                     format!("give the device an attribute `{name}` that can stand between two slashes")
                 }
-                Placeholder::Device => "only what has a name can be told apart by it".to_owned(),
+                // Every device's name fills it, and where there is none, it cannot be written.
+                Placeholder::Device => return None,
             }),
             Denied::Malformed(_) | Denied::Outside(_) => None,
         }
@@ -55,21 +56,29 @@ impl<'a> Asked<'a> {
         let Request::Subscribe { filter } = self.request else { return None };
         let filter = Filter::parse(filter).ok().filter(|filter| filter.is_wild())?;
         let wanted: Vec<&str> = filter.levels().collect();
-        let inside: BTreeSet<String> = self
+        let mut inside: Vec<String> = self
             .rules()
             .filter(|rule| rule.effect == Effect::Allow && rule.actions.meets(Actions::SUBSCRIBE))
             .filter_map(|rule| common(&wanted, &borrowed(&self.levels_of(&rule.template)?)))
             .take(LOOKED_AT)
-            .map(|text| match filter.group() {
+            .collect();
+        inside.sort_by(|one, other| width(one).cmp(width(other)));
+        inside.dedup();
+        let mut widest: Vec<String> = Vec::new();
+        for text in inside {
+            if widest.len() > NAMED {
+                break;
+            }
+            let text = match filter.group() {
                 Some(group) => format!("$share/{group}/{text}"),
                 None => text,
-            })
-            .filter(|text| {
-                self.policy.decide(&self.subject, &Request::Subscribe { filter: text }).is_allowed()
-            })
-            .collect();
-        let mut widest: Vec<&str> = inside.iter().map(String::as_str).collect();
-        widest.retain(|text| !inside.iter().any(|other| other != text && covers(other, text)));
+            };
+            let narrower = widest.iter().any(|wide| covers(wide, &text));
+            let request = Request::Subscribe { filter: &text };
+            if !narrower && self.policy.decide(&self.subject, &request).is_allowed() {
+                widest.push(text);
+            }
+        }
         let named: Vec<String> =
             widest.iter().take(NAMED).map(|text| format!("`{}`", Visible(text))).collect();
         let more = if widest.len() > NAMED { " and others" } else { "" };
@@ -237,6 +246,17 @@ fn common(one: &[&str], other: &[&str]) -> Option<String> {
     }
     // The empty text is no topic.
     Some(levels.join("/")).filter(|text| !text.is_empty())
+}
+
+/// By this order a filter comes before all that it covers.
+fn width(filter: &str) -> impl Iterator<Item = (u8, &str)> {
+    let rank = |level| match level {
+        "#" => (0, level),
+        "+" => (1, level),
+        text => (2, text),
+    };
+    // `a/#` comes before `a`.
+    filter.split('/').map(rank).chain([(3, "")])
 }
 
 /// Whether one filter matches all that another matches, corner forms left aside.

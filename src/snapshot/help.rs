@@ -25,7 +25,7 @@ impl Snapshot {
             };
         }
         let Some(device) = self.device(name) else {
-            return words::suggestion(name, self.devices().map(|device| device.name().as_str()));
+            return self.similar(name);
         };
         match device.state() {
             State::Active => {
@@ -41,5 +41,10 @@ impl Snapshot {
             State::Disabled => Some(format!("`citronella device enable {name}` admits it again")),
             State::Retired => Some("a retired device stays out; its successor needs another name".to_owned()),
         }
+    }
+    /// Which name could be meant by one that no device has. Costs a look at every device.
+    #[must_use]
+    pub fn similar(&self, name: &str) -> Option<String> {
+        words::suggestion(name, self.devices().map(|device| device.name().as_str()))
     }
 }
