@@ -23,10 +23,11 @@ Examples:
   citronella explain --who receive sensors/thunder10/temp
   echo '{\"device\":\"phone\",\"action\":\"subscribe\",\"topic\":\"sensors/#\"}' | citronella explain --batch
 
---batch reads one question a line, {\"device\", \"action\", \"topic\"} and if need be \"client_id\", \"qos\",
-\"retain\", \"payload_size\", and writes what --format json prints, one line for each, in order and at once.
-A line that is no question is answered by {\"error\", \"line\"}. It exits 0 when every line was a question,
-whatever the answers, and 2 when some line was not. Names that no device has get no `help` there.";
+--batch reads one question a line, {\"device\", \"action\", \"topic\"} and if need be \"client_id\",
+\"qos\", \"retain\", \"payload_size\", and writes what --format json prints, a line for each, in order,
+before it waits for more. A line that is no question is answered by {\"error\", \"line\"}. It exits 0
+when every line was a question, whatever the answers, and 2 when some line was not. A name that
+no device has gets no `help` there.";
 
 /// Show the decision that the broker would get, and the rule behind it
 ///
@@ -103,6 +104,17 @@ impl From<Action> for policy::Action {
             Action::Subscribe => Self::Subscribe,
             Action::Receive => Self::Receive,
             Action::Unsubscribe => Self::Unsubscribe,
+        }
+    }
+}
+
+impl From<policy::Action> for Action {
+    fn from(action: policy::Action) -> Self {
+        match action {
+            policy::Action::Publish => Self::Publish,
+            policy::Action::Subscribe => Self::Subscribe,
+            policy::Action::Receive => Self::Receive,
+            policy::Action::Unsubscribe => Self::Unsubscribe,
         }
     }
 }
