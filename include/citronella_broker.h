@@ -22,9 +22,13 @@ struct citronella_broker {
 	const char *(*client_id)(const struct mosquitto *);
 	const char *(*client_username)(const struct mosquitto *);
 	int (*client_protocol)(const struct mosquitto *);
+	int (*client_sub_count)(const struct mosquitto *);
 	int (*set_username)(struct mosquitto *, const char *);
 	int (*kick_client_by_username)(const char *username, bool with_will);
 	void (*log_text)(int level, const char *text, size_t len);
+
+	/* not for plugins: Debian's 2.0.11 shows it, 2.0.21 does not */
+	const char *(*strerror)(int);
 
 	/* since 2.1.0 */
 	int (*plugin_set_info)(mosquitto_plugin_id_t *, const char *name, const char *version);

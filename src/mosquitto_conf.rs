@@ -100,9 +100,20 @@ pub fn path_in_command_line(command_line: &[u8]) -> Option<PathBuf> {
 /// may connect (mosquitto issues 995 and 2183).
 pub fn identity_options(directives: &[Directive]) -> impl Iterator<Item = &Directive> {
     directives.iter().filter(|found| {
-        matches!(&*found.key, "use_identity_as_username" | "use_subject_as_username")
-            && found.value.split_whitespace().next().is_some_and(|value| value == "true" || value == "1")
+        matches!(&*found.key, "use_identity_as_username" | "use_subject_as_username") && is_true(&found.value)
     })
+}
+
+/// The line that turns `per_listener_settings` on. The last such line counts (conf.c).
+#[must_use]
+pub fn per_listener_settings(directives: &[Directive]) -> Option<&Directive> {
+    let last = directives.iter().rfind(|found| found.key == "per_listener_settings")?;
+    is_true(&last.value).then_some(last)
+}
+
+/// As the broker reads a switch: `true` or `1`, whatever follows.
+fn is_true(value: &str) -> bool {
+    value.split_whitespace().next().is_some_and(|value| value == "true" || value == "1")
 }
 
 #[cfg(test)]

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use toml::de::DeValue;
-
-use super::reader::{Entry, Reader};
+use super::reader::{Entry, Reader, Text};
 use crate::{
     policy::{Actions, Block, Effect, Limits, Owner, Rule},
     topic::{Placeholder, Template},
@@ -27,9 +25,18 @@ pub(crate) const KEYS: [&str; 10] = [
 const DELIVERED: Actions = Actions::SUBSCRIBE.and(Actions::RECEIVE);
 const ALL: Actions = Actions::PUBLISH.and(DELIVERED);
 
+/// Whether whoever asks has a name and attributes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Asker {
+    #[default]
+    Named,
+    Nameless,
+}
+
 /// A block while its keys are read.
 #[derive(Default)]
 pub(crate) struct Draft {
+    asker: Asker,
     limits: Limits,
     rules: Vec<Rule>,
 }
@@ -42,6 +49,11 @@ pub(crate) enum Taken {
 }
 
 impl Draft {
+    /// A block for those who ask; mistakes in rules that need to know more of them are noted.
+    pub(crate) fn of(asker: Asker) -> Self {
+        Self { asker, ..Self::default() }
+    }
+
     /// Reads one key if it is one of [`KEYS`]; mistakes in its value go to the reader.
     pub(crate) fn take(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) -> Taken {
         let (effect, actions) = match entry.key {
@@ -70,6 +82,9 @@ impl Draft {
         for text in reader.strings(entry.key, entry.value) {
             match Template::parse(text.text) {
                 Ok(template) => {
+                    if self.asker == Asker::Nameless {
+                        refuse_names(reader, &text, &template);
+                    }
                     let place = reader.place(text.span.start);
                     self.rules.push(Rule { effect, actions, template, place });
                 }
@@ -99,24 +114,15 @@ impl Draft {
 /// SOURCE: MQTT 5.0 section 1.5.5, the largest remaining length.
 const MAX_PAYLOAD_BYTES: u32 = 268_435_455;
 
-/// Notes the rules of `[anonymous]` that need to know who asks.
-pub(crate) fn refuse_names(reader: &mut Reader, entry: &Entry<'_, '_>) {
-    let texts: Vec<_> = match entry.value.get_ref() {
-        DeValue::Array(items) => {
-            items.iter().filter_map(|item| Some((item.get_ref().as_str()?, item.span()))).collect()
-        }
-        DeValue::String(text) => vec![(&**text, entry.value.span())],
-        _ => Vec::new(),
-    };
-    for (text, span) in texts {
-        let Ok(template) = Template::parse(text) else { continue };
-        if let Some(hole) = template.placeholders().find(|hole| *hole != Placeholder::ClientId) {
-            reader.error_help(
-                span,
-                format!("`{hole}` has no value for anonymous clients"),
-                "write `+` or a fixed text in its place",
-            );
-        }
+/// Notes what a rule needs to know of clients who say nothing but their client id.
+fn refuse_names(reader: &mut Reader, text: &Text<'_>, template: &Template) {
+    for (hole, span) in template.holes().filter(|(hole, _)| *hole != Placeholder::ClientId) {
+        let written = text.text.get(span.clone()).map_or_else(|| hole.to_string(), str::to_owned);
+        reader.error_help(
+            reader.inside(text, span),
+            format!("`{written}` has no value for anonymous clients"),
+            "write `+` or a fixed text in its place",
+        );
     }
 }
 

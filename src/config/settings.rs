@@ -24,6 +24,8 @@ pub struct Settings {
     pub wide_subscribe: WideSubscribe,
     /// `[compat] identity_options`: whether listeners may name clients without asking us.
     pub identity_options: bool,
+    /// `[compat] per_listener_settings`: whether a broker may run with it that never calls the tick then.
+    pub per_listener_settings: bool,
 }
 
 /// Where in a certificate a device's name stands.
@@ -75,6 +77,7 @@ impl Settings {
             default_certificates: DefaultCertificates::default(),
             wide_subscribe: WideSubscribe::default(),
             identity_options: false,
+            per_listener_settings: false,
         }
     }
 
@@ -145,7 +148,11 @@ impl Settings {
                 "identity_options" => {
                     self.identity_options = reader.boolean(inner.key, inner.value).unwrap_or_default();
                 }
-                _ => reader.unknown_key(&inner, &["wide_subscribe", "identity_options"]),
+                "per_listener_settings" => {
+                    self.per_listener_settings = reader.boolean(inner.key, inner.value).unwrap_or_default();
+                }
+                _ => reader
+                    .unknown_key(&inner, &["wide_subscribe", "identity_options", "per_listener_settings"]),
             }
         }
     }

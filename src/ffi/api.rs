@@ -1,12 +1,12 @@
 //! The broker's functions: those of every release plain, later ones as `Option`.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
-use std::ffi::CString;
+use std::{ffi::CString, net::IpAddr};
 
 use thiserror::Error;
 
 use super::sys;
-use crate::plugin::{Host, Level, Presented};
+use crate::plugin::{Host, Level, Peer, Presented, Session};
 
 type Callback = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
 
@@ -46,9 +46,12 @@ pub(super) struct Broker {
     client_id: ClientText,
     client_username: ClientText,
     client_protocol: ClientNumber,
+    client_sub_count: ClientNumber,
     set_username: SetUsername,
     kick_by_username: KickByUsername,
     log_text: LogText,
+    /// Debian's 2.0.11 exports all its functions, 2.0.21 only those for plugins.
+    exports_everything: bool,
     /// Since 2.1.0.
     set_info: Option<SetInfo>,
     /// Since 2.1.0.
@@ -98,11 +101,13 @@ impl Broker {
             client_id: table.client_id.ok_or(need("mosquitto_client_id"))?,
             client_username: table.client_username.ok_or(need("mosquitto_client_username"))?,
             client_protocol: table.client_protocol.ok_or(need("mosquitto_client_protocol"))?,
+            client_sub_count: table.client_sub_count.ok_or(need("mosquitto_client_sub_count"))?,
             set_username: table.set_username.ok_or(need("mosquitto_set_username"))?,
             kick_by_username: table
                 .kick_client_by_username
                 .ok_or(need("mosquitto_kick_client_by_username"))?,
             log_text: table.log_text.ok_or(need("mosquitto_log_printf"))?,
+            exports_everything: table.strerror.is_some(),
             set_info: table.plugin_set_info,
             client_by_id: table.client,
             main_thread: current_thread(),
@@ -158,21 +163,11 @@ impl Broker {
         unsafe { set_info(id, name.as_ptr(), version.as_ptr().cast()) };
     }
 
-    /// The address of the peer; null for sessions restored from disk.
-    ///
-    /// # Safety
-    ///
-    /// `client` is a client of the broker that lives while the text is used.
-    pub(super) unsafe fn client_address(&self, client: *const sys::mosquitto) -> *const c_char {
-        // SAFETY: by this function's contract.
-        unsafe { (self.client_address)(client) }
-    }
-
     /// The client identifier.
     ///
     /// # Safety
     ///
-    /// As for [`Self::client_address`].
+    /// `client` is a client of the broker that lives while the text is used.
     pub(super) unsafe fn client_id(&self, client: *const sys::mosquitto) -> *const c_char {
         // SAFETY: by this function's contract.
         unsafe { (self.client_id)(client) }
@@ -182,7 +177,7 @@ impl Broker {
     ///
     /// # Safety
     ///
-    /// As for [`Self::client_address`].
+    /// As for [`Self::client_id`].
     pub(super) unsafe fn client_username(&self, client: *const sys::mosquitto) -> *const c_char {
         // SAFETY: by this function's contract.
         unsafe { (self.client_username)(client) }
@@ -199,24 +194,50 @@ impl Broker {
         unsafe { (self.client_protocol)(client) == MP_WEBSOCKETS }
     }
 
-    /// Whether the broker's table of sessions has exactly this client under its identifier. A new connection
-    /// is not in it yet when it is asked about (handle_connect.c). `None` before 2.1. Off the main thread the
-    /// table must not be read, and nothing but new connections is asked about.
+    /// Where the client is. Off the main thread nobody knows.
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker.
+    pub(super) unsafe fn peer(&self, client: *const sys::mosquitto) -> Peer {
+        if !self.on_main_thread() {
+            return Peer::Unknown;
+        }
+        // SAFETY: by this function's contract.
+        let address = unsafe { (self.client_address)(client) };
+        // SAFETY: null, or a C string that lives as long as the client and is not kept.
+        let address = unsafe { bytes(address) }.and_then(|text| core::str::from_utf8(text).ok());
+        let address =
+            address.and_then(|text| text.parse::<IpAddr>().ok()).map(|address| address.to_canonical());
+        // SAFETY: by this function's contract.
+        if self.client_by_id.is_none() && unsafe { self.is_websocket(client) } {
+            return Peer::Websocket(address);
+        }
+        address.map_or(Peer::Unknown, Peer::Address)
+    }
+
+    /// Whether the session was there before the event.
+    ///
+    /// 2.1 can be asked who has an identifier: a new connection is not in its table yet when we are asked about it
+    /// (handle_connect.c). Off the main thread that table must not be read, and nothing but new connections comes.
+    /// In 2.0 a subscription is proof: it is made, or taken over, only after a client was admitted.
     ///
     /// # Safety
     ///
     /// `client` is a client of the broker; `client_id` is its identifier.
-    pub(super) unsafe fn is_known_session(
-        &self,
-        client: *const sys::mosquitto,
-        client_id: *const c_char,
-    ) -> Option<bool> {
-        let client_by_id = self.client_by_id?;
+    pub(super) unsafe fn session(&self, client: *const sys::mosquitto, client_id: *const c_char) -> Session {
+        let Some(client_by_id) = self.client_by_id else {
+            // COMPAT: Mosquitto 2.0.
+            // SAFETY: by this function's contract.
+            let subscriptions = unsafe { (self.client_sub_count)(client) };
+            return if subscriptions > 0 { Session::Known } else { Session::Undecided };
+        };
         if client_id.is_null() || !self.on_main_thread() {
-            return Some(false);
+            return Session::New;
         }
         // SAFETY: `client_id` is a C string by this function's contract; the answer is only compared.
-        Some(core::ptr::eq(unsafe { client_by_id(client_id) }, client))
+        let known = core::ptr::eq(unsafe { client_by_id(client_id) }, client);
+        if known { Session::Known } else { Session::New }
     }
 
     /// Gives the client the name by which the policy knows it. What the event said of its user name is
@@ -268,6 +289,14 @@ impl Broker {
 impl Host for Broker {
     fn on_main_thread(&self) -> bool {
         current_thread() == self.main_thread
+    }
+
+    fn may_refuse_offline_sessions(&self) -> bool {
+        self.client_by_id.is_some()
+    }
+
+    fn ticks_with_per_listener_settings(&self) -> bool {
+        self.client_by_id.is_some() || !self.exports_everything
     }
 
     fn write(&self, level: Level, line: &str) {

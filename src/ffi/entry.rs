@@ -11,7 +11,7 @@ use super::{
     guard::{guarded, install_hook},
     sys,
 };
-use crate::plugin::{AclReply, AuthReply, Host, Level, Plugin, PluginOption, StartError};
+use crate::plugin::{AclReply, AuthReply, Host, Level, Plugin, PluginOption, Refusal, StartError};
 
 /// The version of the plugin interface we speak, in every supported broker.
 const PLUGIN_VERSION: c_int = 5;
@@ -19,11 +19,16 @@ const PLUGIN_VERSION: c_int = 5;
 /// `MOSQ_ERR_INVAL`: what init answers when it fails, and with it the broker's exit status.
 const START_REFUSED: c_int = 3;
 
-/// What one `plugin` line has loaded; `user_data` points to it. Only ever shared.
+/// What one `plugin` line has loaded; `user_data` points to it. Only ever shared, also between threads.
 pub(super) struct Loaded {
     pub(super) broker: Broker,
     pub(super) plugin: Plugin,
 }
+
+const _: () = {
+    const fn is_shared_between_threads<T: Sync>() {}
+    is_shared_between_threads::<Loaded>();
+};
 
 // The header's prototypes, held against ours by the compiler.
 const _: sys::citronella_version_fn = Some(mosquitto_plugin_version);
@@ -117,7 +122,7 @@ fn refuse_start(broker: &Broker, error: &StartError) -> c_int {
     START_REFUSED
 }
 
-/// Copies the options; keys and values that are not text cannot be ours and are kept as `None`.
+/// Copies the options. A key that is not text is no key of ours, and is told apart by what stands for its bytes.
 ///
 /// # Safety
 ///
@@ -202,7 +207,7 @@ pub(super) unsafe extern "C" fn on_basic_auth(
             })
         };
         answer.unwrap_or_else(|error| {
-            plugin.log(broker, Level::Warning, &format!("log-in refused: {error}"));
+            plugin.note_refusal(broker, Refusal::LogIn, &error);
             AuthReply::Refuse
         })
     })
@@ -225,7 +230,7 @@ pub(super) unsafe extern "C" fn on_acl_check(
         // SAFETY: the broker passes this event's own struct, alive until we return.
         let answer = unsafe { event::acl_check(broker, data, |event| plugin.acl_check(broker, &event)) };
         answer.unwrap_or_else(|error| {
-            plugin.log(broker, Level::Warning, &format!("access refused: {error}"));
+            plugin.note_refusal(broker, Refusal::Access, &error);
             AclReply::Deny
         })
     })

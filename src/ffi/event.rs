@@ -50,10 +50,10 @@ pub(super) unsafe fn basic_auth<R>(
     }
     // SAFETY: the broker keeps the client during the callback.
     let id = unsafe { broker.client_id(client) };
-    // SAFETY: as above.
-    let address = unsafe { broker.client_address(client) };
     // SAFETY: as above; `id` is this client's.
-    let known_session = unsafe { broker.is_known_session(client, id) };
+    let session = unsafe { broker.session(client, id) };
+    // SAFETY: as above.
+    let peer = unsafe { broker.peer(client) };
     // SAFETY: as above.
     let websocket = unsafe { broker.is_websocket(client) };
 
@@ -62,8 +62,6 @@ pub(super) unsafe fn basic_auth<R>(
     let username = unsafe { optional_text(event.username, "user name") }?.map(str::to_owned);
     // SAFETY: the identifier lives as long as the client, and nothing changes it meanwhile.
     let client_id = unsafe { text(id, "client id") }?;
-    // SAFETY: as above.
-    let address = unsafe { optional_text(address, "address") }?;
     // SAFETY: a C string of the broker, or null. Passwords are bytes (MQTT 5.0 section 3.1.3.6).
     let password = unsafe { bytes(event.password) };
     // SAFETY: the client lives during the callback.
@@ -76,9 +74,9 @@ pub(super) unsafe fn basic_auth<R>(
                 client_id,
                 username: username.as_deref(),
                 password,
-                address,
+                peer,
                 certificate,
-                known_session,
+                session,
                 websocket,
             };
             handle(event, &rename)
@@ -126,13 +124,9 @@ pub(super) unsafe fn acl_check<R>(
         Ok(sys::MOSQ_ACL_UNSUBSCRIBE) => Request::Unsubscribe { filter: topic },
         _ => return Err(BadEvent::Access(event.access)),
     };
-    let address = || {
-        // SAFETY: as above. Contexts that the broker makes up for a check have no address.
-        let address = unsafe { broker.client_address(client) };
-        // SAFETY: a C string of the client, or null.
-        unsafe { optional_text(address, "address") }.ok().flatten()
-    };
-    Ok(handle(AclCheck { username, client_id, request, address: &address }))
+    // SAFETY: as above.
+    let peer = || unsafe { broker.peer(client) };
+    Ok(handle(AclCheck { username, client_id, request, peer: &peer }))
 }
 
 /// Text that has to be there.

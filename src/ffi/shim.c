@@ -13,10 +13,12 @@
 #pragma weak mosquitto_client_certificate
 #pragma weak mosquitto_client_id
 #pragma weak mosquitto_client_protocol
+#pragma weak mosquitto_client_sub_count
 #pragma weak mosquitto_client_username
 #pragma weak mosquitto_kick_client_by_username
 #pragma weak mosquitto_log_printf
 #pragma weak mosquitto_set_username
+#pragma weak mosquitto_strerror
 #pragma weak mosquitto_client
 #pragma weak mosquitto_plugin_set_info
 
@@ -47,9 +49,11 @@ void citronella_broker_fill(struct citronella_broker *out)
 	out->client_id = mosquitto_client_id;
 	out->client_username = mosquitto_client_username;
 	out->client_protocol = mosquitto_client_protocol;
+	out->client_sub_count = mosquitto_client_sub_count;
 	out->set_username = mosquitto_set_username;
 	out->kick_client_by_username = mosquitto_kick_client_by_username;
 	out->log_text = mosquitto_log_printf ? log_text : NULL;
+	out->strerror = mosquitto_strerror;
 	out->plugin_set_info = mosquitto_plugin_set_info;
 	out->client = mosquitto_client;
 }

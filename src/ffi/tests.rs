@@ -52,6 +52,9 @@ unsafe extern "C" fn address(_: *const sys::mosquitto) -> *const c_char {
 unsafe extern "C" fn protocol(_: *const sys::mosquitto) -> c_int {
     0
 }
+unsafe extern "C" fn sub_count(_: *const sys::mosquitto) -> c_int {
+    0
+}
 unsafe extern "C" fn set_username(_: *mut sys::mosquitto, name: *const c_char) -> c_int {
     let name = unsafe { CStr::from_ptr(name) }.to_owned();
     WORLD.with_borrow_mut(|world| world.username = Some(name));
@@ -93,9 +96,11 @@ fn table() -> sys::citronella_broker {
         client_id: Some(client_id),
         client_username: Some(username),
         client_protocol: Some(protocol),
+        client_sub_count: Some(sub_count),
         set_username: Some(set_username),
         kick_client_by_username: Some(kick),
         log_text: Some(log_text),
+        strerror: None,
         plugin_set_info: None,
         client: None,
     }

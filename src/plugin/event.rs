@@ -1,6 +1,8 @@
 //! The broker's questions as values, and the answers they can have.
 
 pub use crate::login::Presented;
+use std::{fmt, net::IpAddr};
+
 use crate::policy::Request;
 
 /// Who wants to connect, or is asked about again after SIGHUP (`MOSQ_EVT_BASIC_AUTH`).
@@ -12,14 +14,47 @@ pub struct BasicAuth<'a> {
     pub username: Option<&'a str>,
     /// Up to the first NUL: no broker up to 2.1.2 tells the length.
     pub password: Option<&'a [u8]>,
-    /// Of the peer, in the broker's spelling; absent for sessions restored from disk.
-    pub address: Option<&'a str>,
+    /// Where the client is.
+    pub peer: Peer,
     /// The certificate of the TLS connection.
     pub certificate: Presented<'a>,
-    /// Whether the session was there before; `None` where the broker cannot be asked (before 2.1).
-    pub known_session: Option<bool>,
+    /// Whether the session was there before.
+    pub session: Session,
     /// Whether the client is connected through a websocket now.
     pub websocket: bool,
+}
+
+/// What the broker lets us know of whether a client is new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Session {
+    /// It is not in the broker's table of sessions yet.
+    New,
+    /// It is there, or has a subscription, which no client has before it is admitted.
+    Known,
+    /// A 2.0 broker cannot be asked, and there is no subscription to tell by.
+    Undecided,
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Peer {
+    /// The address of its connection, or of the one that a session had last.
+    Address(IpAddr),
+    /// A websocket of a 2.0 broker, which takes the address from a header that the client writes (X-Forwarded-For): good
+    /// enough to tell clients apart who do not lie, and not to be shown.
+    Websocket(Option<IpAddr>),
+    /// A socket without an address, a session restored from disk, or another thread.
+    Unknown,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Websocket(_) => f.write_str("websocket"),
+            Self::Unknown => f.write_str("no address"),
+        }
+    }
 }
 
 /// Whether the client may be connected, or stay.
@@ -40,8 +75,8 @@ pub struct AclCheck<'a> {
     pub client_id: &'a str,
     /// What is asked.
     pub request: Request<'a>,
-    /// The peer's address, looked up only when it is needed.
-    pub address: &'a dyn Fn() -> Option<&'a str>,
+    /// Where the client is, looked up only when it is needed.
+    pub peer: &'a dyn Fn() -> Peer,
 }
 
 /// Whether it may.
@@ -78,6 +113,11 @@ pub enum Level {
 /// What the plugin asks of the broker besides answers. Nobody may hold a lock while calling it: writing to the
 /// log and kicking can come back as another event.
 pub trait Host {
+    /// Whether a session that is offline may be refused: up to 2.0.22 that corrupts the broker's memory (mosquitto
+    /// issues 3341 and 3418).
+    fn may_refuse_offline_sessions(&self) -> bool;
+    /// Whether the tick comes with `per_listener_settings true` too: in 2.0.11 it does not (plugin.c).
+    fn ticks_with_per_listener_settings(&self) -> bool;
     /// Whether this thread may do the two below.
     fn on_main_thread(&self) -> bool;
     /// Writes a line to the broker's log.

@@ -4,31 +4,36 @@
 //! and no lock is held while the broker is called.
 
 use std::{
+    fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
 mod event;
+mod kicks;
 mod log;
 mod options;
 mod reauth;
 
-pub use event::{AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, PluginOption, Presented};
+pub use event::{
+    AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Peer, PluginOption, Presented, Session,
+};
+pub use log::Refusal;
 
 use crate::{
     clock::UnixSeconds,
-    diag::{Diagnostic, Report, Severity, Visible},
+    diag::{Diagnostic, Quoted, Report, Severity, Visible},
     login::{self, Login, Refused},
     mosquitto_conf,
     policy::Request,
     snapshot::{Permissions, Snapshot},
 };
 
-/// Names that wait to be kicked at the next tick; more are dropped, for delivery and publishing are refused anyway.
-const MAX_KICKS: usize = 100_000;
+/// Mistakes in files that are logged one by one; more of them say nothing that `citronella check` does not.
+const MAX_FINDINGS: usize = 50;
 
 /// Why the plugin does not start, and the broker with it.
 #[derive(Debug, Error)]
@@ -60,9 +65,17 @@ pub enum StartError {
         /// The word.
         option: String,
     },
+    /// There would be no tick, and without it an offline session cannot be told from a new client.
+    #[error(
+        "{place}: with `per_listener_settings true` this broker (2.0.11) never calls a plugin's tick, and a reload would throw offline sessions out and can end the broker; remove the line (one `plugin` line guards all listeners), use Mosquitto 2.0.21 or later, or accept that with `[compat] per_listener_settings = true` in citronella.toml"
+    )]
+    NoTick {
+        /// File and line.
+        place: String,
+    },
     /// It could not be found out whether it would.
     #[error(
-        "cannot look for identity options in the broker's configuration: {0}; let the broker's user read it, or accept the risk with `[compat] identity_options = true` in citronella.toml"
+        "cannot read the broker's configuration, which may have lines with which it would not be guarded: {0}; let the broker's user read it"
     )]
     UnreadableBrokerConfiguration(String),
 }
@@ -73,8 +86,7 @@ pub struct Plugin {
     snapshot: ArcSwap<Snapshot>,
     reauth: reauth::Reauth,
     log: log::Log,
-    /// Names to kick at the next tick.
-    kicks: Mutex<Vec<String>>,
+    kicks: kicks::Kicks,
     /// A topic that makes a debug build panic, so that tests can see a broker live through it.
     #[cfg(debug_assertions)]
     fault: Option<String>,
@@ -95,9 +107,7 @@ impl Plugin {
             let (errors, _) = loaded.report.count();
             return Err(StartError::Configuration { path: config, errors });
         };
-        if !snapshot.settings().identity_options {
-            refuse_identity_options()?;
-        }
+        look_at_broker_configuration(&snapshot, host)?;
         let text = format!("version {}, {}", env!("CARGO_PKG_VERSION"), describe(&snapshot));
         log.write(host, Level::Info, &text);
         Ok(Self {
@@ -105,7 +115,7 @@ impl Plugin {
             snapshot: ArcSwap::from_pointee(snapshot),
             reauth: reauth::Reauth::default(),
             log,
-            kicks: Mutex::default(),
+            kicks: kicks::Kicks::default(),
             #[cfg(debug_assertions)]
             fault: std::env::var("CITRONELLA_FAULT_TOPIC").ok(),
         })
@@ -136,7 +146,7 @@ impl Plugin {
         let name = match login::admit(&snapshot, &login) {
             Ok(name) => name,
             Err(refused) => {
-                self.log.refusal(host, event.address, || refused_line(&login, &refused));
+                self.log.refusal(host, (Refusal::LogIn, event.peer), || refused_line(&login, &refused));
                 return AuthReply::Refuse;
             }
         };
@@ -148,9 +158,12 @@ impl Plugin {
             (false, false) => Err("another thread may not name clients".to_owned()),
         };
         match renamed {
-            Ok(()) => AuthReply::Admit,
+            Ok(()) => {
+                self.kicks.admitted(event.client_id);
+                AuthReply::Admit
+            }
             Err(reason) => {
-                self.log.write(host, Level::Error, &format!("log-in refused: {reason}"));
+                self.log.refusal(host, (Refusal::LogIn, event.peer), || format!("log-in refused: {reason}"));
                 AuthReply::Refuse
             }
         }
@@ -159,21 +172,14 @@ impl Plugin {
     /// A known session is welcome no longer.
     fn end_session(&self, host: &dyn Host, event: &BasicAuth<'_>, refused: &Refused<'_>) -> AuthReply {
         let name = event.username.unwrap_or_default();
-        self.log.refusal(host, event.address, || {
-            format!("session ended: client `{}`, device `{name}`: {refused}", event.client_id)
+        self.log.refusal(host, (Refusal::LogIn, event.peer), || {
+            format!("session ended: {refused} (client {}, device {})", Quoted(event.client_id), Quoted(name))
         });
-        if event.known_session.is_some() || !matches!(event.certificate, Presented::None) {
+        // Who shows a certificate is connected.
+        if host.may_refuse_offline_sessions() || !matches!(event.certificate, Presented::None) {
             return AuthReply::Refuse;
         }
-        // COMPAT: up to 2.0.22 refusing an offline session with an expiry corrupts the broker's memory (mosquitto
-        // issues 3341 and 3418), and 2.0 cannot tell which sessions are offline. It keeps the session, which may do
-        // nothing any more, and whoever is connected under that name is kicked at the next tick.
-        if let Some(name) = event.username {
-            let mut kicks = self.kicks.lock().unwrap_or_else(PoisonError::into_inner);
-            if kicks.len() < MAX_KICKS && kicks.last().is_none_or(|last| last != name) {
-                kicks.push(name.to_owned());
-            }
-        }
+        self.kicks.end(event.client_id, name);
         AuthReply::Admit
     }
 
@@ -184,8 +190,8 @@ impl Plugin {
         self.fault(&event.request);
         let snapshot = self.snapshot.load();
         let Some(name) = event.username else {
-            self.log.refusal(host, None, || {
-                format!("access refused: client `{}` was never admitted", event.client_id)
+            self.log.refusal(host, (Refusal::Access, (event.peer)()), || {
+                format!("access refused: client {} was never admitted", Quoted(event.client_id))
             });
             return AclReply::Deny;
         };
@@ -195,9 +201,8 @@ impl Plugin {
         }
         // What is not delivered is not worth a line: it happens with every message under a hidden topic.
         if !matches!(event.request, Request::Receive { .. }) {
-            let address = if host.on_main_thread() { (event.address)() } else { None };
-            self.log.refusal(host, address, || {
-                format!("device `{name}`, client `{}`: {decision}", event.client_id)
+            self.log.refusal(host, (Refusal::Access, (event.peer)()), || {
+                format!("device {}, client {}: {decision}", Quoted(name), Quoted(event.client_id))
             });
         }
         AclReply::Deny
@@ -228,18 +233,18 @@ impl Plugin {
     pub fn tick(&self, host: &dyn Host) {
         self.reauth.tick();
         self.log.tick(host);
-        let kicks = match self.kicks.try_lock() {
-            Ok(mut kicks) if !kicks.is_empty() => std::mem::take(&mut *kicks),
-            _ => return,
-        };
-        for name in kicks {
+        for name in self.kicks.due() {
             host.kick(&name);
         }
     }
 
-    /// Writes a line to the broker's log, from whichever thread.
-    pub fn log(&self, host: &dyn Host, level: Level, text: &str) {
-        self.log.write(host, level, text);
+    /// Logs that an event was refused because it was not what the broker promises.
+    pub fn note_refusal(&self, host: &dyn Host, kind: Refusal, reason: &dyn fmt::Display) {
+        let what = match kind {
+            Refusal::LogIn => "log-in",
+            Refusal::Access => "access",
+        };
+        self.log.refusal(host, (kind, Peer::Unknown), || format!("{what} refused: {reason}"));
     }
 
     /// Panics for the topic that the test chose.
@@ -254,10 +259,15 @@ impl Plugin {
     }
 }
 
-/// Says who was refused and why. Everything that the client sent is quoted.
+/// What our locks guard is whole whatever happened to the thread that held them: lists of finished entries.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why somebody was refused, and then what they said of themselves.
 fn refused_line(login: &Login<'_>, refused: &Refused<'_>) -> String {
-    let name = login.username.map_or_else(String::new, |name| format!(" as `{name}`"));
-    format!("log-in refused: client `{}`{name}: {refused}", login.client_id)
+    let name = login.username.map_or_else(String::new, |name| format!(", user name {}", Quoted(name)));
+    format!("log-in refused: {refused} (client {}{name})", Quoted(login.client_id))
 }
 
 /// What is in force, in a few words.
@@ -265,30 +275,44 @@ fn describe(snapshot: &Snapshot) -> String {
     format!("{} device(s), revision {}", snapshot.devices().len(), snapshot.revision())
 }
 
-/// One line for each finding.
+/// One line for each finding, up to a number.
 fn write_report(log: &log::Log, host: &dyn Host, report: &Report) {
-    for found @ Diagnostic { severity, .. } in report {
+    for found @ Diagnostic { severity, .. } in report.iter().take(MAX_FINDINGS) {
         let level = match severity {
             Severity::Error => Level::Error,
             Severity::Warning => Level::Warning,
         };
         log.write(host, level, &found.to_string());
     }
+    let more = report.iter().len().saturating_sub(MAX_FINDINGS);
+    if more > 0 {
+        log.write(host, Level::Error, &format!("and {more} more; `citronella check` shows all"));
+    }
 }
 
-/// Refuses to guard a broker that admits clients by itself.
-fn refuse_identity_options() -> Result<(), StartError> {
+/// Refuses to guard a broker that would admit clients by itself, or that would not call us when it has to.
+fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<(), StartError> {
     let unreadable = StartError::UnreadableBrokerConfiguration;
     let command_line = std::fs::read("/proc/self/cmdline")
         .map_err(|error| unreadable(format!("/proc/self/cmdline: {error}")))?;
-    // Without a configuration file there is no listener that could have the option.
+    // Without a configuration file there is no listener that could have the options.
     let Some(path) = mosquitto_conf::path_in_command_line(&command_line) else { return Ok(()) };
-    let directives = mosquitto_conf::read(&path).map_err(|error| unreadable(error.to_string()))?;
-    match mosquitto_conf::identity_options(&directives).next() {
-        None => Ok(()),
-        Some(found) => Err(StartError::IdentityOption {
-            place: format!("{}:{}", found.file.display(), found.line),
-            option: found.key.clone(),
-        }),
+    let settings = snapshot.settings();
+    if settings.identity_options && settings.per_listener_settings {
+        return Ok(());
     }
+    let directives = mosquitto_conf::read(&path).map_err(|error| unreadable(error.to_string()))?;
+    let place = |found: &mosquitto_conf::Directive| format!("{}:{}", found.file.display(), found.line);
+    if !settings.identity_options
+        && let Some(found) = mosquitto_conf::identity_options(&directives).next()
+    {
+        return Err(StartError::IdentityOption { place: place(found), option: found.key.clone() });
+    }
+    if !settings.per_listener_settings
+        && !host.ticks_with_per_listener_settings()
+        && let Some(found) = mosquitto_conf::per_listener_settings(&directives)
+    {
+        return Err(StartError::NoTick { place: place(found) });
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::event::BasicAuth;
+use super::event::{BasicAuth, Session};
 use crate::ident::ANONYMOUS;
 
 /// What has been seen of the broker's loop.
@@ -33,14 +33,14 @@ impl Reauth {
 
     /// Whether the event is about a session that the broker already has.
     ///
-    /// 2.1 says so itself. 2.0 cannot be asked: there it is the window, and not a websocket, because libwebsockets
-    /// runs before the tick and may bring new clients. (A connected websocket client has its certificate and its
-    /// password still, and is judged like a new one.)
+    /// Where the broker does not say (2.0, no subscription) it is the window, and not a websocket, because
+    /// libwebsockets runs before the tick and may bring new clients. (A connected websocket client has its certificate
+    /// and its password still, and is judged like a new one.)
     pub(super) fn is_known(&self, event: &BasicAuth<'_>) -> bool {
-        match event.known_session {
-            Some(known) => known,
-            // COMPAT: Mosquitto 2.0.
-            None => self.window.load(Ordering::Acquire) && !event.websocket,
+        match event.session {
+            Session::Known => true,
+            Session::New => false,
+            Session::Undecided => self.window.load(Ordering::Acquire) && !event.websocket,
         }
     }
 
@@ -51,7 +51,7 @@ impl Reauth {
     pub(super) fn given_name<'a>(&self, event: &BasicAuth<'a>) -> Option<&'a str> {
         // COMPAT: Mosquitto 2.0.
         let may_be_ours =
-            event.known_session.is_none() && event.websocket && self.window.load(Ordering::Acquire);
+            event.session == Session::Undecided && event.websocket && self.window.load(Ordering::Acquire);
         event.username.filter(|name| !(may_be_ours && *name == ANONYMOUS))
     }
 }
@@ -59,16 +59,16 @@ impl Reauth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::login::Presented;
+    use crate::{login::Presented, plugin::Peer};
 
-    fn event(known_session: Option<bool>, websocket: bool) -> BasicAuth<'static> {
+    fn event(session: Session, websocket: bool) -> BasicAuth<'static> {
         BasicAuth {
             client_id: "c",
             username: None,
             password: None,
-            address: None,
+            peer: Peer::Unknown,
             certificate: Presented::None,
-            known_session,
+            session,
             websocket,
         }
     }
@@ -77,36 +77,36 @@ mod tests {
     fn the_window_is_open_from_reload_to_tick() {
         let reauth = Reauth::default();
         reauth.tick();
-        assert!(!reauth.is_known(&event(None, false)));
+        assert!(!reauth.is_known(&event(Session::Undecided, false)));
         reauth.reload();
-        assert!(reauth.is_known(&event(None, false)));
-        assert!(!reauth.is_known(&event(None, true)), "a websocket client may be new");
+        assert!(reauth.is_known(&event(Session::Undecided, false)));
+        assert!(!reauth.is_known(&event(Session::Undecided, true)), "a websocket client may be new");
         reauth.tick();
-        assert!(!reauth.is_known(&event(None, false)));
+        assert!(!reauth.is_known(&event(Session::Undecided, false)));
     }
 
     #[test]
     fn an_anonymous_websocket_client_of_before_gave_no_name() {
         let reauth = Reauth::default();
         reauth.tick();
-        let anonymous = |known_session, websocket| {
-            let event = BasicAuth { username: Some(ANONYMOUS), ..event(known_session, websocket) };
+        let anonymous = |session, websocket| {
+            let event = BasicAuth { username: Some(ANONYMOUS), ..event(session, websocket) };
             reauth.given_name(&event).is_none()
         };
-        assert!(!anonymous(None, true), "outside the window it is a claim");
+        assert!(!anonymous(Session::Undecided, true), "outside the window it is a claim");
         reauth.reload();
-        assert!(anonymous(None, true));
-        assert!(!anonymous(None, false), "that one is told apart");
-        assert!(!anonymous(Some(false), true), "and 2.1 tells both apart");
+        assert!(anonymous(Session::Undecided, true));
+        assert!(!anonymous(Session::Undecided, false), "that one is told apart");
+        assert!(!anonymous(Session::New, true), "and 2.1 tells both apart");
         reauth.tick();
-        assert!(!anonymous(None, true));
+        assert!(!anonymous(Session::Undecided, true));
     }
 
     #[test]
     fn a_broker_without_ticks_never_opens_it() {
         let reauth = Reauth::default();
         reauth.reload();
-        assert!(!reauth.is_known(&event(None, false)));
+        assert!(!reauth.is_known(&event(Session::Undecided, false)));
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         let reauth = Reauth::default();
         reauth.tick();
         reauth.reload();
-        assert!(!reauth.is_known(&event(Some(false), false)));
-        assert!(reauth.is_known(&event(Some(true), true)));
+        assert!(!reauth.is_known(&event(Session::New, false)));
+        assert!(reauth.is_known(&event(Session::Known, true)));
     }
 }

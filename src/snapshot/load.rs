@@ -72,7 +72,12 @@ impl Snapshot {
 }
 
 fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
-    let text = files.read(config_path, Holds::Rules, "`citronella init` makes one")?;
+    let named_by = if config_path.exists() {
+        "it is to be a file like the one that `citronella init` makes"
+    } else {
+        "`citronella init` makes one"
+    };
+    let text = files.read(config_path, Holds::Rules, named_by)?;
     let config = config::parse(config_path, &text, &mut files.report);
 
     let registry_file = config.settings.registry_file.clone();

@@ -145,7 +145,7 @@ broker_test!(auth_says_what_else_than_a_certificate_is_needed, |kind| {
     Client::unwelcome(&door, &Login::new("c").password("right"));
     assert_eq!(
         broker.said_of(door.from.unwrap()),
-        "log-in refused: client `c`: a password without a user name"
+        "log-in refused: a password without a user name (client `c`)"
     );
 });
 

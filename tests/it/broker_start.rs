@@ -142,6 +142,17 @@ broker_test!(the_brokers_own_files_beside_us_neither_open_nor_close, |kind| {
 broker_test!(a_plugin_of_one_listener_guards_that_one, |kind| {
     let fleet = Fleet::with_passwords(kind, SETTINGS, "[thunder10]\n[lost]\n");
     let lines = plugin_lines(&fleet.config());
+    if !kind.at_least(2, 0, 21) {
+        // 2.0.11 calls no tick then, and a reload could end it.
+        let refusing = Broker::conf(kind)
+            .line("per_listener_settings true")
+            .listener("guarded", DoorKind::Tcp, &format!("allow_anonymous false\n{lines}"))
+            .refusing();
+        assert_eq!(refusing.status.code(), Some(3), "{}", refusing.log);
+        assert!(refusing.log.contains("with `per_listener_settings true` this broker"), "{}", refusing.log);
+        let settings = std::fs::read_to_string(fleet.config()).unwrap();
+        fleet.write("citronella.toml", &format!("{settings}\n[compat]\nper_listener_settings = true\n"));
+    }
     let broker = Broker::conf(kind)
         .line("per_listener_settings true")
         .listener("guarded", DoorKind::Tcp, &format!("allow_anonymous false\n{lines}"))

@@ -23,6 +23,8 @@ mod broker_hostile;
 mod broker_http;
 mod broker_identity;
 mod broker_lockout;
+mod broker_oddities;
+mod broker_offline;
 mod broker_passwords;
 mod broker_publish;
 mod broker_reload;
