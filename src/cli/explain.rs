@@ -41,7 +41,8 @@ no device has gets no `help` there.";
                       citronella explain --batch"
 )]
 pub(crate) struct Arguments {
-    /// List the devices that may publish, subscribe to or receive a topic, by the rules that let them
+    /// List the devices that may publish, subscribe to or receive a topic, by the rules that let them; each asks with
+    /// its name as client identifier
     #[arg(
         long,
         num_args = 2,

@@ -20,8 +20,11 @@ use super::{
 /// Longest question. A topic and a client id of 65,535 bytes each, every byte an escape of six, fit.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// How much is read at once; its answers are written at once.
+/// How much is read at once.
 const CHUNK_BYTES: usize = 1 << 16;
+
+/// So many bytes of answers are written even while more questions are there.
+const HELD_BYTES: usize = 1 << 18;
 
 /// A question as it is written.
 #[derive(Deserialize)]
@@ -56,21 +59,21 @@ pub(super) fn run(world: &World) -> Ended {
     let mut lines = Lines::default();
     let mut stdin = io::stdin().lock();
     let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        // Whoever waits for an answer before asking on must have it before this waits for more.
-        if answers.send()? == Reader::Gone {
-            break;
-        }
+    // Whoever waits for an answer before asking on must have it before this waits for more.
+    while answers.send()? == Reader::Listens {
         let count = match stdin.read(&mut chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read.map_err(|error| Failure::new(format!("standard input: {error}")))?,
         };
         if count == 0 {
-            lines.finish(|line| answers.add(line));
+            lines.finish(|line| answers.add(line))?;
             answers.send()?;
             break;
         }
-        lines.add(chunk.get(..count).unwrap_or_default(), |line| answers.add(line));
+        let read = chunk.get(..count).unwrap_or_default();
+        if lines.add(read, |line| answers.add(line))? == Reader::Gone {
+            break;
+        }
     }
     match answers.bad {
         0 => Ok(Outcome::Yes),
@@ -96,32 +99,40 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, chunk: &[u8], mut found: impl FnMut(Line<'_>)) {
+    /// Lends `found` each line that ends in `chunk`, until it says that nobody listens.
+    fn add<E>(
+        &mut self,
+        chunk: &[u8],
+        mut found: impl FnMut(Line<'_>) -> Result<Reader, E>,
+    ) -> Result<Reader, E> {
         for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
             let Some(end) = piece.strip_suffix(b"\n") else {
                 self.keep(piece);
                 continue;
             };
-            if self.begun.is_empty() && !self.too_long {
-                found(Line::Whole(end));
-                continue;
+            let listens = if self.begun.is_empty() && !self.too_long {
+                found(Line::Whole(end))?
+            } else {
+                self.keep(end);
+                self.end(&mut found)?
+            };
+            if listens == Reader::Gone {
+                return Ok(Reader::Gone);
             }
-            self.keep(end);
-            self.end(&mut found);
         }
+        Ok(Reader::Listens)
     }
 
     /// The last line may lack its end.
-    fn finish(&mut self, mut found: impl FnMut(Line<'_>)) {
-        if self.too_long || !self.begun.is_empty() {
-            self.end(&mut found);
-        }
+    fn finish<E>(&mut self, mut found: impl FnMut(Line<'_>) -> Result<Reader, E>) -> Result<Reader, E> {
+        if self.too_long || !self.begun.is_empty() { self.end(&mut found) } else { Ok(Reader::Listens) }
     }
 
-    fn end(&mut self, found: &mut impl FnMut(Line<'_>)) {
-        found(if self.too_long { Line::TooLong } else { Line::Whole(&self.begun) });
+    fn end<E>(&mut self, found: &mut impl FnMut(Line<'_>) -> Result<Reader, E>) -> Result<Reader, E> {
+        let listens = found(if self.too_long { Line::TooLong } else { Line::Whole(&self.begun) });
         self.begun.clear();
         self.too_long = false;
+        listens
     }
 
     fn keep(&mut self, piece: &[u8]) {
@@ -144,7 +155,7 @@ struct Answers<'s> {
 }
 
 impl Answers<'_> {
-    fn add(&mut self, line: Line<'_>) {
+    fn add(&mut self, line: Line<'_>) -> Result<Reader, Failure> {
         self.lines += 1;
         let start = self.ready.len();
         if let Err(error) = self.answer(line) {
@@ -159,6 +170,7 @@ impl Answers<'_> {
         }
         self.make_harmless(start);
         self.ready.push(b'\n');
+        if self.ready.len() < HELD_BYTES { Ok(Reader::Listens) } else { self.send() }
     }
 
     /// Adds the answer to what is ready, or says what is wrong with the line; a beginning may have been added then.
@@ -215,17 +227,24 @@ fn described(error: &serde_json::Error) -> String {
 mod tests {
     #![allow(clippy::indexing_slicing, reason = "a test stops by panicking")]
 
+    use std::convert::Infallible;
+
     use super::*;
 
     fn cut(chunks: &[&[u8]]) -> Vec<String> {
         let mut lines = Lines::default();
         let mut found = Vec::new();
-        let mut keep = |line: Line<'_>| match line {
-            Line::Whole(text) => found.push(String::from_utf8_lossy(text).into_owned()),
-            Line::TooLong => found.push("too long".to_owned()),
+        let mut keep = |line: Line<'_>| {
+            found.push(match line {
+                Line::Whole(text) => String::from_utf8_lossy(text).into_owned(),
+                Line::TooLong => "too long".to_owned(),
+            });
+            Ok::<Reader, Infallible>(Reader::Listens)
         };
-        chunks.iter().for_each(|chunk| lines.add(chunk, &mut keep));
-        lines.finish(&mut keep);
+        for chunk in chunks {
+            let Ok(_) = lines.add(chunk, &mut keep);
+        }
+        let Ok(_) = lines.finish(&mut keep);
         found
     }
 
