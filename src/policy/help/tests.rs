@@ -189,3 +189,24 @@ fn what_is_told_is_true_for_all_small_policies() {
     }
     assert!(named > 300 && written > 300 && hidden > 50, "{named} {written} {hidden}");
 }
+
+#[test]
+fn a_rule_that_is_told_allows_the_message_and_reads_back_as_it_was_meant() {
+    let text = "a \"b\" \\ \t é \u{1b}[2J \u{202e}\u{85} {hall} 'x'";
+    let rules = [(Allow, PUBLISH, "other/#")];
+    for topic in ["a", "a/b", "lamp", "x/lamp/hall", "/", "a//b", "$x/lamp", text, "lampx/{device}"] {
+        for request in [publish(topic), Request::Receive { topic }, subscribe(topic)] {
+            let told = told(&rules, request);
+            let written =
+                told.strip_prefix("a rule such as `").and_then(|rest| rest.rsplit_once('`')).unwrap().0;
+            assert!(!written.chars().any(|ch| ch.is_control() || ch == '\u{202e}'), "{written:?}");
+            let table = toml::de::DeTable::parse(written).unwrap();
+            let (_, value) = table.get_ref().iter().next().unwrap();
+            let filter =
+                value.get_ref().as_array().unwrap().get(0).unwrap().get_ref().as_str().unwrap().to_owned();
+            let actions = if written.starts_with("publish") { PUBLISH } else { SUBSCRIBE };
+            let more = [rules[0], (Allow, actions, &*filter)];
+            assert_eq!(help_of(&[role(&more)], request), None, "{told}");
+        }
+    }
+}
