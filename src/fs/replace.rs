@@ -149,11 +149,13 @@ fn keep_owner(new: &File, old: Option<&Metadata>, folder: &File) -> io::Result<(
     std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))
 }
 
+/// SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
+pub(super) const MAX_LINKS: usize = 40;
+
 /// The file a path leads to, which need not exist; only its folder must.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    // SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
-    for _ in 0..40 {
+    for _ in 0..MAX_LINKS {
         match std::fs::read_link(&path) {
             Ok(target) => path = parent(&path).join(target),
             Err(_) => {
