@@ -99,6 +99,11 @@ impl Reader {
         !self.garbled.is_empty()
     }
 
+    /// The file, for whoever cites it later.
+    pub(crate) fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.source)
+    }
+
     /// What `explain` cites for something at this byte.
     pub(crate) fn place(&self, offset: usize) -> Place {
         Place { file: Arc::clone(&self.file), line: self.source.line_of(offset) }

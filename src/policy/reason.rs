@@ -188,7 +188,7 @@ impl<'a> RuleRef<'a> {
 
 impl<'a> Asked<'a> {
     /// The filter asked for, if there is one with wildcards.
-    fn wild_filter(&self) -> Option<Filter<'a>> {
+    pub(super) fn wild_filter(&self) -> Option<Filter<'a>> {
         match self.request {
             Request::Subscribe { filter } => Filter::parse(filter).ok().filter(|filter| filter.is_wild()),
             Request::Publish { .. } | Request::Receive { .. } | Request::Unsubscribe { .. } => None,

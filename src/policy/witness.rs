@@ -48,7 +48,7 @@ impl<'t> Shape<'t> {
 }
 
 /// The text of a level of a rule, if it has one.
-fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
+pub(super) fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
     match level {
         Level::Text(text) => Some(text),
         Level::Hole { prefix, placeholder, suffix } => {
@@ -60,10 +60,12 @@ fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
 
 /// A short text that no rule, no value and not the filter itself mentions.
 fn fresh_text(policy: &Policy<'_>, subject: &Subject<'_>, filter: Filter<'_>) -> String {
-    let mut mentioned: HashSet<Cow<'_, str>> = filter.levels().map(Cow::Borrowed).collect();
+    // Only what looks like a candidate is kept: there are many rules, and most speak of other things.
+    let alike = |text: &Cow<'_, str>| text.starts_with(['x', 'y', 'z']);
+    let mut mentioned: HashSet<Cow<'_, str>> = filter.levels().map(Cow::Borrowed).filter(alike).collect();
     for (_, index) in policy.indexes() {
         for rule in index.blocks().iter().flat_map(|block| &block.rules) {
-            mentioned.extend(rule.template.levels().filter_map(|level| filled(level, subject)));
+            mentioned.extend(rule.template.levels().filter_map(|level| filled(level, subject)).filter(alike));
         }
     }
     let letters = ["x", "y", "z"].into_iter().map(str::to_owned);
