@@ -17,8 +17,8 @@ const NEW_FILE_MODE: u32 = 0o640;
 
 /// A file that no other writer of ours can change while this value lives.
 ///
-/// The lock is that of a file of its own, [`LOCK`], and covers all files of its folder. It is not taken on the folder
-/// itself: whoever can read that could hold it, and keep a device from being locked out.
+/// The lock is that of a file of its own, `.citronella.lock`, and covers all files of its folder. It is not taken on
+/// the folder itself: whoever can read that could hold it, and keep a device from being locked out.
 #[derive(Debug)]
 pub struct Locked {
     /// After symbolic links.
