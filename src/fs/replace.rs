@@ -17,8 +17,8 @@ const NEW_FILE_MODE: u32 = 0o640;
 
 /// A file that no other writer of ours can change while this value lives.
 ///
-/// The lock is that of a file of its own, [`LOCK`], and covers all files of its folder. It is not taken on the folder
-/// itself: whoever can read that could hold it, and keep a device from being locked out.
+/// The lock is that of a file of its own, `.citronella.lock`, and covers all files of its folder. It is not taken on
+/// the folder itself: whoever can read that could hold it, and keep a device from being locked out.
 #[derive(Debug)]
 pub struct Locked {
     /// After symbolic links.
@@ -149,11 +149,13 @@ fn keep_owner(new: &File, old: Option<&Metadata>, folder: &File) -> io::Result<(
     std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))
 }
 
+/// SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
+pub(super) const MAX_LINKS: usize = 40;
+
 /// The file a path leads to, which need not exist; only its folder must.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    // SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
-    for _ in 0..40 {
+    for _ in 0..MAX_LINKS {
         match std::fs::read_link(&path) {
             Ok(target) => path = parent(&path).join(target),
             Err(_) => {

@@ -208,6 +208,45 @@ fn a_folder_where_others_may_rename_is_an_error_unless_it_is_sticky() {
 }
 
 #[test]
+fn every_folder_on_the_way_is_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for folder in ["safe", "safe/deep", "loose", "links"] {
+        fs::create_dir(path(folder)).unwrap();
+        with_mode(&path(folder), 0o755);
+    }
+    fs::write(path("safe/deep/f"), "").unwrap();
+    with_mode(&path("safe/deep/f"), 0o640);
+    symlink("../safe/deep/f", path("loose/to-file")).unwrap();
+    symlink(path("loose"), path("links/to-folder")).unwrap();
+    let ways = ["safe/deep/f", "loose/to-file", "links/to-folder/to-file", "links/to-folder/../safe/deep/f"];
+    let blamed = |loose: &str| {
+        with_mode(&path(loose), 0o777);
+        let found = ways.map(|way| {
+            let said = faults(&path(way), Holds::Rules);
+            assert!(said.iter().all(|(_, said)| said.contains(&format!("{}`", path(loose).display()))));
+            said.len()
+        });
+        with_mode(&path(loose), 0o755);
+        found
+    };
+    assert_eq!(blamed("safe/deep"), [1, 1, 1, 1]);
+    assert_eq!(blamed("safe"), [1, 1, 1, 1]);
+    assert_eq!(blamed("loose"), [0, 1, 1, 0]);
+    assert_eq!(blamed("links"), [0, 0, 1, 1]);
+    assert_eq!(ways.map(|way| faults(&path(way), Holds::Rules).len()), [0; 4]);
+}
+
+#[test]
+fn links_in_a_circle_are_judged_and_not_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    symlink("b", dir.path().join("a")).unwrap();
+    symlink("a", dir.path().join("b")).unwrap();
+    let some = fs::metadata(dir.path()).unwrap();
+    assert_eq!(judge(&dir.path().join("a"), &some, Holds::Rules, this_user()), []);
+}
+
+#[test]
 fn a_stranger_or_a_foreign_group_that_may_write_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");

@@ -16,7 +16,7 @@ use crate::{
     config::{self, Config, DefaultCertificates, RoleId},
     diag::{Diagnostic, Report},
     fs::{self, Holds},
-    ident, password,
+    password,
     policy::{Attributes, Index},
     registry::{self, Certificates, Device, Password, Registry},
 };
@@ -197,7 +197,8 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
     }
     let costliest =
         registry.iter().filter_map(Device::password).max_by_key(|hash| hash.cost()).map(|hash| hash.kind());
-    let client_ids = registry.iter().map(|device| device.name().as_str().len()).max().unwrap_or_default();
+    let names = registry.iter().map(|device| device.name().as_str());
+    let longest_name_bytes = names.map(str::len).max().unwrap_or_default();
     let mut indexes = Indexes { config: &config, by_roles: HashMap::default(), compiled: Vec::new() };
     let entries = registry.into_devices().map(|device| {
         let roles = indexes.of_roles(&device.roles);
@@ -215,7 +216,7 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
         quarantine: Index::compile(&quarantine),
         anonymous,
         devices,
-        longest_name_bytes: client_ids.min(ident::MAX_NAME_BYTES),
+        longest_name_bytes,
         no_attributes: Attributes::default(),
         costliest,
         unlisted: Vec::new(),

@@ -32,7 +32,7 @@ pub(super) fn objections(conf: &Path, ports: &[u16]) -> Vec<String> {
 /// All that the broker reads, if `conf` is in a folder of parts and the main file stands above it, as Debian has it.
 fn configuration(conf: &Path) -> Option<Vec<Directive>> {
     let main: PathBuf = conf.parent()?.parent()?.join("mosquitto.conf");
-    mosquitto_conf::read(&main).ok()
+    mosquitto_conf::read(&main.into()).ok()
 }
 
 fn place(line: &Directive) -> String {
