@@ -91,7 +91,9 @@ impl Draft {
     }
 
     /// The block, for whom it belongs to.
-    pub(crate) fn finish(self, owner: Owner) -> Arc<Block> {
+    pub(crate) fn finish(mut self, owner: Owner) -> Arc<Block> {
+        // With a block for each of many devices, what a growing vector keeps in reserve is much.
+        self.rules.shrink_to_fit();
         Arc::new(Block { owner, limits: self.limits, rules: self.rules })
     }
 }
