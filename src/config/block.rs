@@ -111,14 +111,16 @@ impl Draft {
     }
 
     /// The block, for whom it belongs to. Limits that limit nothing are noted.
-    pub(crate) fn finish(self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
-        if let Some((key, span)) = self.limit.filter(|_| !self.publishes) {
+    pub(crate) fn finish(mut self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
+        if let Some((key, span)) = self.limit.take().filter(|_| !self.publishes) {
             reader.warning_help(
                 span,
                 format!("`{key}` limits nothing: no rule beside it allows publish"),
                 "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there",
             );
         }
+        // With a block for each of many devices, what a growing vector keeps in reserve is much.
+        self.rules.shrink_to_fit();
         Arc::new(Block { owner, limits: self.limits, rules: self.rules })
     }
 }

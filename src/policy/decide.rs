@@ -28,6 +28,15 @@ pub struct Policy<'a> {
 /// Allow or deny, with the parts that both are made of.
 type Verdict<'a> = Result<Allowed<'a>, Denied<'a>>;
 
+impl<'a> From<Verdict<'a>> for Decision<'a> {
+    fn from(verdict: Verdict<'a>) -> Self {
+        match verdict {
+            Ok(allowed) => Self::Allow(allowed),
+            Err(denied) => Self::Deny(denied),
+        }
+    }
+}
+
 impl<'a> Policy<'a> {
     /// A policy is the union of two indexes: `roles`, shared by all devices with the same roles (and `[everyone]`),
     /// and the device's `own` block. Reasons prefer rules that spell the topic, then rules of the first.
@@ -40,11 +49,9 @@ impl<'a> Policy<'a> {
     ///
     /// A deny rule with a placeholder that has no usable value for this subject refuses everything but giving up a
     /// subscription: nobody can say what the rule was to protect.
+    #[inline]
     pub fn decide(&self, subject: &Subject<'a>, request: &Request<'a>) -> Decision<'a> {
-        match (Asked { policy: *self, subject: *subject, request: *request }).judge() {
-            Ok(allowed) => Decision::Allow(allowed),
-            Err(denied) => Decision::Deny(denied),
-        }
+        (Asked { policy: *self, subject: *subject, request: *request }).judge()
     }
 
     /// All its indexes, the earlier first.
@@ -68,29 +75,36 @@ impl<'a> Policy<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn judge(&self) -> Verdict<'a> {
+    fn judge(&self) -> Decision<'a> {
         match self.request {
             Request::Publish { topic, .. } => self.name(topic, Actions::PUBLISH),
             Request::Receive { topic } => self.name(topic, Actions::RECEIVE),
-            Request::Subscribe { filter } => {
-                let filter = Filter::parse(filter).map_err(Denied::Malformed)?;
-                self.need_values()?;
-                let pattern = Pattern::new(filter);
-                if self.policy.is_wide(filter) { self.wide(&pattern) } else { self.strict(filter, &pattern) }
-            }
+            Request::Subscribe { filter } => self.subscribe(filter).into(),
             Request::Unsubscribe { filter } => match Filter::parse(filter) {
-                Ok(_) => Ok(Allowed::Unsubscribe),
-                Err(error) => Err(Denied::Malformed(error)),
+                Ok(_) => Decision::Allow(Allowed::Unsubscribe),
+                Err(error) => Decision::Deny(Denied::Malformed(error)),
             },
         }
     }
 
+    // By itself, because its pattern takes kilobytes of stack.
+    #[inline(never)]
+    fn subscribe(&self, filter: &'a str) -> Verdict<'a> {
+        let filter = Filter::parse(filter).map_err(Denied::Malformed)?;
+        self.need_values()?;
+        let pattern = Pattern::new(filter);
+        if self.policy.is_wide(filter) { self.wide(&pattern) } else { self.strict(filter, &pattern) }
+    }
+
     /// Deny beats allow; an allow whose limits fail is none.
-    fn name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+    fn name(&self, topic: &str, action: Actions) -> Decision<'a> {
         let mut found = Findings::new(action);
+        let wanted = found.allow.and(found.deny);
         for (which, index) in self.policy.indexes() {
             (found.which, found.limits) = (which, Some((index, &self.request)));
-            index.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
+            if index.topics().says.meets(wanted) {
+                index.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
+            }
         }
         // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
         let sure = match (found.denied, found.allowed) {
@@ -99,11 +113,12 @@ impl<'a> Asked<'a> {
             (None, None) => false,
         };
         if sure {
-            self.need_values()?;
-            return self.verdict(&found, 0);
+            return self.outcome(&found, 0);
         }
         let mut levels = Levels::<'_, FEW_LEVELS>::new();
-        scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
+        if let Err(error) = scan(topic, |level| levels.push(level)) {
+            return Decision::Deny(Denied::Malformed(error));
+        }
         match levels.all() {
             Some(levels) => self.levels(levels, found),
             None => self.deep_name(topic, found),
@@ -111,15 +126,16 @@ impl<'a> Asked<'a> {
     }
 
     #[cold]
-    fn deep_name(&self, topic: &str, found: Findings<'_>) -> Verdict<'a> {
+    fn deep_name(&self, topic: &str, found: Findings<'_>) -> Decision<'a> {
         let mut levels = Levels::<'_, MAX_LEVELS>::new();
-        scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
+        if let Err(error) = scan(topic, |level| levels.push(level)) {
+            return Decision::Deny(Denied::Malformed(error));
+        }
         self.levels(levels.all().unwrap_or_default(), found)
     }
 
     /// Adds to `found` what other rules say than those that spell the topic, and decides.
-    fn levels<'q>(&'q self, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Verdict<'a> {
-        self.need_values()?;
+    fn levels<'q>(&'q self, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Decision<'a> {
         for (which, index) in self.policy.indexes() {
             // The rule of an earlier index is preferred anyway, and one that spells the topic to all.
             let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
@@ -129,23 +145,26 @@ impl<'a> Asked<'a> {
                 break;
             }
         }
-        self.verdict(&found, levels.len())
+        self.outcome(&found, levels.len())
     }
 
     /// What the rules found come to for a topic of so many levels.
-    fn verdict(&self, found: &Findings<'_>, levels: usize) -> Verdict<'a> {
+    fn outcome(&self, found: &Findings<'_>, levels: usize) -> Decision<'a> {
+        if let Err(denied) = self.need_values() {
+            return Decision::Deny(denied);
+        }
         if let Some(rule) = self.policy.rule(found.denied) {
-            return Err(Denied::Rule { rule, asked: *self });
+            return Decision::Deny(Denied::Rule { rule, asked: *self });
         }
         if found.denied.is_none()
             && let Some(rule) = self.policy.rule(found.allowed)
         {
-            return Ok(Allowed::Rule(rule));
+            return Decision::Allow(Allowed::Rule(rule));
         }
-        match self.limit(found.limited) {
-            Some((rule, broken)) => Err(Denied::Limit { rule, broken, asked: *self }),
-            None => Err(Denied::NoRule { asked: *self, levels }),
-        }
+        Decision::Deny(match self.limit(found.limited) {
+            Some((rule, broken)) => Denied::Limit { rule, broken, asked: *self },
+            None => Denied::NoRule { asked: *self, levels },
+        })
     }
 
     /// Every topic of the filter is allowed, and none denied.
@@ -204,13 +223,12 @@ impl<'a> Asked<'a> {
     }
 
     /// Refuses a subject for whom some deny rule cannot be filled in.
+    #[inline]
     fn need_values(&self) -> Result<(), Denied<'a>> {
-        match self.policy.indexes().find(|(_, index)| index.has_needs()) {
-            None => Ok(()),
-            Some(_) => self.needed_values(),
-        }
+        if self.policy.indexes().any(|(_, index)| index.has_needs()) { self.needed_values() } else { Ok(()) }
     }
 
+    #[inline(never)]
     fn needed_values(&self) -> Result<(), Denied<'a>> {
         for (_, index) in self.policy.indexes() {
             if let Some((rule, placeholder)) = index.unfillable(&self.subject) {

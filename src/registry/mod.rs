@@ -26,7 +26,8 @@ use crate::{
 pub struct Device {
     pub(crate) name: DeviceName,
     pub(crate) place: Place,
-    pub(crate) roles: Box<[RoleId]>,
+    /// Shared by all devices with the same roles.
+    pub(crate) roles: Arc<[RoleId]>,
     pub(crate) attributes: Attributes,
     pub(crate) state: State,
     pub(crate) auth: Auth,

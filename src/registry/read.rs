@@ -39,8 +39,9 @@ pub fn parse(path: &Path, text: &str, config: &Config, report: &mut Report) -> R
     let mut needs = Needs::of(config);
     let mut registry = Registry::default();
     for entry in entries(&tree).into_iter().filter(|entry| entry.key != "version") {
-        let Some(device) = device(&mut reader, &entry, config) else { continue };
+        let Some(mut device) = device(&mut reader, &entry, config) else { continue };
         needs.check(&mut reader, &entry.span, &device);
+        needs.share_roles(&mut device);
         let name = device.name.clone();
         if let Err(first) = registry.insert(device) {
             reader.error_help(
@@ -167,7 +168,7 @@ fn attributes(reader: &mut Reader, entry: &Entry<'_, '_>) -> Attributes {
 /// Which attributes the deny rules of a set of roles need; found once for each set.
 struct Needs<'c> {
     config: &'c Config,
-    by_roles: HashMap<Box<[RoleId]>, Arc<[Need]>, foldhash::fast::RandomState>,
+    by_roles: HashMap<Arc<[RoleId]>, Arc<[Need]>, foldhash::fast::RandomState>,
     /// Of the rules that a device has in quarantine. All that are not retired are held to them: the hour in which one
     /// has to be quarantined is the wrong one to learn what it lacks.
     quarantine: Arc<[Need]>,
@@ -218,7 +219,14 @@ impl<'c> Needs<'c> {
         }
     }
 
-    fn of_roles(&mut self, roles: &[RoleId]) -> Arc<[Need]> {
+    /// Gives the device the list of roles of the first device with the same.
+    fn share_roles(&self, device: &mut Device) {
+        if let Some((roles, _)) = self.by_roles.get_key_value(&device.roles) {
+            device.roles = Arc::clone(roles);
+        }
+    }
+
+    fn of_roles(&mut self, roles: &Arc<[RoleId]>) -> Arc<[Need]> {
         if let Some(known) = self.by_roles.get(roles) {
             return Arc::clone(known);
         }
@@ -226,7 +234,7 @@ impl<'c> Needs<'c> {
         let blocks =
             whole.iter().filter_map(|role| self.config.roles.block(*role)).chain(&self.config.everyone);
         let found: Arc<[Need]> = blocks.flat_map(|block| needs(block)).collect();
-        self.by_roles.insert(roles.into(), Arc::clone(&found));
+        self.by_roles.insert(Arc::clone(roles), Arc::clone(&found));
         found
     }
 }

@@ -6,6 +6,7 @@
 use std::hash::BuildHasher as _;
 
 use crate::{
+    ident::MAX_NAME_BYTES,
     policy::Index,
     registry::{Device, State},
 };
@@ -14,7 +15,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Devices {
     hasher: foldhash::fast::RandomState,
-    /// Open addressing from a name's hash; a power of two of them, at most three quarters taken.
+    /// Open addressing from a name's hash; a power of two of them, at most seven eighths taken.
     slots: Box<[Slot]>,
     /// By the device's number, as everything below.
     rights: Box<[Rights]>,
@@ -30,17 +31,16 @@ pub(super) struct Devices {
 /// A free slot has the number [`NONE`].
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The upper half of the name's hash: a strange name is rarely compared.
+    /// Bits of the name's hash, and in the lowest eight its length: a strange name is rarely compared.
     tag: u32,
+    /// Where the name begins. It stands here so that a check waits for the name and the rights at once.
+    name: u32,
     device: u32,
 }
 
 /// What an access check needs of a device.
 #[derive(Clone, Copy)]
 struct Rights {
-    /// Where its name begins, and how long it is.
-    name: u32,
-    name_bytes: u16,
     state: State,
     roles: u32,
     /// [`NONE`] if it has no rules of its own.
@@ -71,8 +71,8 @@ impl Devices {
     pub(super) fn new(entries: impl ExactSizeIterator<Item = Entry>, roles: Vec<Index>) -> Self {
         let hasher = foldhash::fast::RandomState::default();
         let count = entries.len();
-        let size = (count + count / 3 + 1).next_power_of_two();
-        let mut slots = vec![Slot { tag: 0, device: NONE }; size];
+        let size = (count + count / 7 + 1).next_power_of_two();
+        let mut slots = vec![Slot { tag: 0, name: 0, device: NONE }; size];
         let (mut rights, mut devices) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let (mut names, mut own) = (String::new(), Vec::new());
         for entry in entries {
@@ -82,11 +82,9 @@ impl Devices {
                 at = (at + 1) & (size - 1);
             }
             if let Some(free) = slots.get_mut(at) {
-                *free = Slot { tag, device: number(devices.len()) };
+                *free = Slot { tag, name: number(names.len()), device: number(devices.len()) };
             }
             rights.push(Rights {
-                name: number(names.len()),
-                name_bytes: u16::try_from(name.len()).unwrap_or_default(),
                 state: entry.device.state(),
                 roles: entry.roles,
                 own: if entry.own.is_some() { number(own.len()) } else { NONE },
@@ -127,17 +125,18 @@ impl Devices {
     }
 
     fn lookup(&self, name: &str) -> Option<(usize, Rights)> {
+        // A tag tells lengths apart up to 255 bytes.
+        if name.len() > MAX_NAME_BYTES {
+            return None;
+        }
         let size = self.slots.len();
         let (tag, mut slot) = place(&self.hasher, name, size);
         loop {
             let found = self.slots.get(slot)?;
             if found.tag == tag {
-                let device = at(found.device);
-                let rights = self.rights.get(device)?;
-                let start = at(rights.name);
-                let known = self.names.as_bytes().get(start..start + usize::from(rights.name_bytes))?;
+                let known = self.names.as_bytes().get(at(found.name)..)?.get(..name.len())?;
                 if known == name.as_bytes() {
-                    return Some((device, *rights));
+                    return Some((at(found.device), *self.rights.get(at(found.device))?));
                 }
             }
             if found.device == NONE {
@@ -161,7 +160,8 @@ impl Devices {
 /// The tag of a name, and the slot of `size` where the search for it begins.
 fn place(hasher: &foldhash::fast::RandomState, name: &str, size: usize) -> (u32, usize) {
     let hash = hasher.hash_one(name);
-    let tag = u32::try_from(hash >> u32::BITS).unwrap_or_default();
+    let [length, ..] = name.len().to_le_bytes();
+    let tag = u32::try_from(hash >> u32::BITS).unwrap_or_default() & !0xff | u32::from(length);
     let low = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or_default();
     (tag, low & size.saturating_sub(1))
 }
