@@ -203,7 +203,7 @@ fn a_rule_that_is_told_allows_the_message_and_reads_back_as_it_was_meant() {
             let table = toml::de::DeTable::parse(written).unwrap();
             let (_, value) = table.get_ref().iter().next().unwrap();
             let filter =
-                value.get_ref().as_array().unwrap().get(0).unwrap().get_ref().as_str().unwrap().to_owned();
+                value.get_ref().as_array().unwrap().first().unwrap().get_ref().as_str().unwrap().to_owned();
             let actions = if written.starts_with("publish") { PUBLISH } else { SUBSCRIBE };
             let more = [rules[0], (Allow, actions, &*filter)];
             assert_eq!(help_of(&[role(&more)], request), None, "{told}");
