@@ -70,8 +70,8 @@ exports:
 	$(CARGO) build --locked --lib
 	@tests/host/judge-exports $(TARGET)/debug/libcitronella.so
 
-bench: test-deps release ## nanoseconds per ACL check, through the callback the broker calls
-	@tests/bench/run $(PLUGIN)
+bench: test-deps brokers release ## what an access check costs, beside Mosquitto's own plugins
+	@tests/bench/run $(PLUGIN) $(FLEETS)
 
 demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broker running)
 	$(CARGO) build --locked

@@ -1,6 +1,6 @@
 //! Blocks of rules, which look alike for roles, everyone, anonymous clients and devices.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::reader::{Entry, Reader, Text};
 use crate::{
@@ -38,6 +38,10 @@ pub(crate) enum Asker {
 pub(crate) struct Draft {
     asker: Asker,
     limits: Limits,
+    /// The first limit, where it stands.
+    limit: Option<(&'static str, Range<usize>)>,
+    /// Whether there is a rule that a limit could limit, even if there is a mistake in it.
+    publishes: bool,
     rules: Vec<Rule>,
 }
 
@@ -67,18 +71,19 @@ impl Draft {
             "max_qos" => {
                 self.limits.max_qos =
                     reader.number("max_qos", entry.value, 2).and_then(|qos| u8::try_from(qos).ok());
-                return Taken::Yes;
+                return self.limited("max_qos", entry);
             }
             "retain" => {
                 self.limits.no_retain = reader.boolean("retain", entry.value) == Some(false);
-                return Taken::Yes;
+                return if self.limits.no_retain { self.limited("retain", entry) } else { Taken::Yes };
             }
             "max_payload" => {
                 self.limits.max_payload = reader.number("max_payload", entry.value, MAX_PAYLOAD_BYTES);
-                return Taken::Yes;
+                return self.limited("max_payload", entry);
             }
             _ => return Taken::No,
         };
+        self.publishes |= effect == Effect::Allow && actions != DELIVERED;
         for text in reader.strings(entry.key, entry.value) {
             match Template::parse(text.text) {
                 Ok(template) => {
@@ -100,13 +105,20 @@ impl Draft {
         Taken::Yes
     }
 
-    /// Whether it has any rule; limits alone allow nothing.
-    pub(crate) fn has_rules(&self) -> bool {
-        !self.rules.is_empty()
+    fn limited(&mut self, key: &'static str, entry: &Entry<'_, '_>) -> Taken {
+        self.limit.get_or_insert((key, entry.span.clone()));
+        Taken::Yes
     }
 
-    /// The block, for whom it belongs to.
-    pub(crate) fn finish(self, owner: Owner) -> Arc<Block> {
+    /// The block, for whom it belongs to. Limits that limit nothing are noted.
+    pub(crate) fn finish(self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
+        if let Some((key, span)) = self.limit.filter(|_| !self.publishes) {
+            reader.warning_help(
+                span,
+                format!("`{key}` limits nothing: no rule beside it allows publish"),
+                "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there",
+            );
+        }
         Arc::new(Block { owner, limits: self.limits, rules: self.rules })
     }
 }

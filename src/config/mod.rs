@@ -114,7 +114,7 @@ fn plain_block(reader: &mut Reader, entry: &Entry<'_, '_>, owner: Owner, asker: 
             reader.unknown_key(&inner, &block::KEYS);
         }
     }
-    Some(draft.finish(owner))
+    Some(draft.finish(reader, owner))
 }
 
 #[cfg(test)]

@@ -132,6 +132,16 @@ impl Reader {
         self.push(Diagnostic::error(&self.source, span, message).help(help));
     }
 
+    /// Notes a warning with its remedy.
+    pub(crate) fn warning_help(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Diagnostic::warning(&self.source, span, message).help(help));
+    }
+
     /// Notes a key that means nothing here.
     pub(crate) fn unknown_key(&mut self, entry: &Entry<'_, '_>, known: &[&str]) {
         let mut mistake =

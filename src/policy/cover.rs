@@ -21,6 +21,10 @@ pub(super) struct Pattern<'t> {
     /// Whether more levels may follow. `#` is kept as `+/#`, and `/#` as `/+/#`: the empty text is no topic, so
     /// nothing is lost, and every depth from `levels` on has real topics.
     pub(super) open: bool,
+    /// What the levels are as a topic, if none of them is `+`.
+    pub(super) name: Option<&'t str>,
+    /// As it was asked for.
+    pub(super) filter: Filter<'t>,
 }
 
 impl<'t> Pattern<'t> {
@@ -33,7 +37,9 @@ impl<'t> Pattern<'t> {
         if matches!(plain, "#" | "/#") {
             push(ANY);
         }
-        Self { levels, open }
+        let name = plain.strip_suffix("/#").unwrap_or(plain);
+        let name = (!name.is_empty() && !name.contains(['+', '#'])).then_some(name);
+        Self { levels, open, name, filter }
     }
 
     pub(super) fn levels(&self) -> &[NameLevel<'t>] {
@@ -95,6 +101,14 @@ pub(super) struct Covering<'w> {
 impl Covering<'_> {
     /// Adds to `cover` what the index covers.
     pub(super) fn add_to(&self, cover: &mut Cover) {
+        let spelled = self.pattern.name.map_or(&[][..], |name| self.index.topics().of(name.as_bytes()));
+        if let Some(rule) = self.earliest(spelled) {
+            cover.add(self.pattern.levels().len());
+            keep(&mut cover.some, rule);
+            if !self.pattern.open {
+                keep(&mut cover.whole, rule);
+            }
+        }
         self.from(ROOT, 0, cover);
     }
 

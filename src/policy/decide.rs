@@ -9,14 +9,14 @@
 use super::{
     Actions, Allowed, Asked, Broken, Decision, Denied, Effect, Request, RuleRef, Subject, WideSubscribe,
     cover::{Cover, Covering, Pattern, RuleAt, keep},
-    index::{Index, ROOT, Says},
+    index::{End, Index, Says},
     meet::{Meeting, Search},
-    walk::{Levels, Walk},
+    walk::{Found, Levels, Walk},
 };
 use crate::topic::{Filter, MAX_LEVELS, NameLevel, scan};
 
 /// Names of up to so many levels are split into a small array; only deeper ones pay for a large one.
-const FEW_LEVELS: usize = 16;
+const FEW_LEVELS: usize = 8;
 
 /// What one device may do: the rules it shares with others and its own.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ type Verdict<'a> = Result<Allowed<'a>, Denied<'a>>;
 
 impl<'a> Policy<'a> {
     /// A policy is the union of two indexes: `roles`, shared by all devices with the same roles (and `[everyone]`),
-    /// and the device's `own` block. Reasons prefer rules of the first.
+    /// and the device's `own` block. Reasons prefer rules that spell the topic, then rules of the first.
     #[must_use]
     pub fn new(roles: Option<&'a Index>, own: Option<&'a Index>, wide: WideSubscribe) -> Self {
         Self { indexes: [roles, own], wide }
@@ -85,53 +85,66 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Deny beats allow; an allow whose limits fail is none.
     fn name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+        let mut found = Findings::new(action);
+        for (which, index) in self.policy.indexes() {
+            (found.which, found.limits) = (which, Some((index, &self.request)));
+            index.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
+        }
+        // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
+        let sure = match (found.denied, found.allowed) {
+            (Some(_), _) => true,
+            (None, Some(_)) => !self.policy.indexes().any(|(_, index)| index.tree_says(found.deny)),
+            (None, None) => false,
+        };
+        if sure {
+            self.need_values()?;
+            return self.verdict(&found, 0);
+        }
         let mut levels = Levels::<'_, FEW_LEVELS>::new();
         scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
         match levels.all() {
-            Some(levels) => self.levels(levels, action),
-            None => self.deep_name(topic, action),
+            Some(levels) => self.levels(levels, found),
+            None => self.deep_name(topic, found),
         }
     }
 
     #[cold]
-    fn deep_name(&self, topic: &str, action: Actions) -> Verdict<'a> {
+    fn deep_name(&self, topic: &str, found: Findings<'_>) -> Verdict<'a> {
         let mut levels = Levels::<'_, MAX_LEVELS>::new();
         scan(topic, |level| levels.push(level)).map_err(Denied::Malformed)?;
-        self.levels(levels.all().unwrap_or_default(), action)
+        self.levels(levels.all().unwrap_or_default(), found)
     }
 
-    /// Deny beats allow; an allow whose limits fail is none.
-    fn levels(&self, levels: &[NameLevel<'_>], action: Actions) -> Verdict<'a> {
+    /// Adds to `found` what other rules say than those that spell the topic, and decides.
+    fn levels<'q>(&'q self, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Verdict<'a> {
         self.need_values()?;
-        let (allow, deny) = (Says::new(Effect::Allow, action), Says::new(Effect::Deny, action));
-        let (mut allowed, mut denied, mut limited) = (None, None, None);
         for (which, index) in self.policy.indexes() {
-            // The rule of an earlier index is preferred anyway.
-            let wanted = if allowed.is_some() { deny } else { allow.and(deny) };
-            Walk { index, levels, subject: &self.subject, wanted }.from(ROOT, 0, &mut |end| {
-                if end.says.meets(deny) {
-                    keep(&mut denied, (which, end.rule));
-                } else if end.says.meets(allow) {
-                    let breaks = end.says.is_limited() && broken(index, end.rule, &self.request).is_some();
-                    keep(if breaks { &mut limited } else { &mut allowed }, (which, end.rule));
-                }
-            });
-            if denied.is_some() {
+            // The rule of an earlier index is preferred anyway, and one that spells the topic to all.
+            let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
+            (found.which, found.limits) = (which, Some((index, &self.request)));
+            Walk { index, levels, subject: &self.subject, wanted }.run(&mut found);
+            if found.denied.is_some() {
                 break;
             }
         }
-        if let Some(rule) = self.policy.rule(denied) {
+        self.verdict(&found, levels.len())
+    }
+
+    /// What the rules found come to for a topic of so many levels.
+    fn verdict(&self, found: &Findings<'_>, levels: usize) -> Verdict<'a> {
+        if let Some(rule) = self.policy.rule(found.denied) {
             return Err(Denied::Rule { rule, asked: *self });
         }
-        if denied.is_none()
-            && let Some(rule) = self.policy.rule(allowed)
+        if found.denied.is_none()
+            && let Some(rule) = self.policy.rule(found.allowed)
         {
             return Ok(Allowed::Rule(rule));
         }
-        match self.limit(limited) {
+        match self.limit(found.limited) {
             Some((rule, broken)) => Err(Denied::Limit { rule, broken, asked: *self }),
-            None => Err(Denied::NoRule { asked: *self, levels: levels.len() }),
+            None => Err(Denied::NoRule { asked: *self, levels }),
         }
     }
 
@@ -192,6 +205,13 @@ impl<'a> Asked<'a> {
 
     /// Refuses a subject for whom some deny rule cannot be filled in.
     fn need_values(&self) -> Result<(), Denied<'a>> {
+        match self.policy.indexes().find(|(_, index)| index.has_needs()) {
+            None => Ok(()),
+            Some(_) => self.needed_values(),
+        }
+    }
+
+    fn needed_values(&self) -> Result<(), Denied<'a>> {
         for (_, index) in self.policy.indexes() {
             if let Some((rule, placeholder)) = index.unfillable(&self.subject) {
                 return Err(Denied::Unfillable { rule: index.rule(rule), placeholder });
@@ -204,6 +224,47 @@ impl<'a> Asked<'a> {
         let (which, rule) = found?;
         let index = self.policy.index(which)?;
         Some((index.rule(rule)?, broken(index, rule, &self.request)?))
+    }
+}
+
+/// What a walk over the rules found for one name.
+struct Findings<'q> {
+    allow: Says,
+    deny: Says,
+    /// Which index is walked.
+    which: usize,
+    /// For rules with limits: that index, and what is asked.
+    limits: Option<(&'q Index, &'q Request<'q>)>,
+    /// The earliest rules of each kind: those that hold, those that deny, those whose limits fail.
+    allowed: Option<RuleAt>,
+    denied: Option<RuleAt>,
+    limited: Option<RuleAt>,
+}
+
+impl Findings<'_> {
+    fn new(action: Actions) -> Self {
+        Self {
+            allow: Says::new(Effect::Allow, action),
+            deny: Says::new(Effect::Deny, action),
+            which: 0,
+            limits: None,
+            allowed: None,
+            denied: None,
+            limited: None,
+        }
+    }
+}
+
+impl Found for Findings<'_> {
+    fn note(&mut self, end: &End) {
+        let rule = (self.which, end.rule);
+        if end.says.meets(self.deny) {
+            keep(&mut self.denied, rule);
+        } else if end.says.meets(self.allow) {
+            let breaks = end.says.is_limited()
+                && self.limits.is_some_and(|(index, request)| broken(index, end.rule, request).is_some());
+            keep(if breaks { &mut self.limited } else { &mut self.allowed }, rule);
+        }
     }
 }
 

@@ -10,8 +10,11 @@
 //! ```
 
 mod compile;
+mod literals;
 
 use std::{ops::Range, sync::Arc};
+
+use literals::Literals;
 
 use super::{Actions, Block, Effect, Limits, RuleRef, Subject};
 use crate::topic::{NameLevel, Placeholder};
@@ -23,6 +26,8 @@ pub struct Index {
     blocks: Box<[Arc<Block>]>,
     /// Number of the first rule of each block. Rules are numbered through all blocks.
     firsts: Box<[u32]>,
+    /// Rules without wildcards and placeholders; all others are in the tree.
+    literals: Literals,
     /// Breadth first, so that the children of a node stand together; the last is a sentinel.
     nodes: Box<[Node]>,
     /// Where filters end; what they say.
@@ -56,6 +61,36 @@ pub(super) struct Node {
     text: u32,
     /// What the rules that end here or below say.
     pub(super) below: Says,
+    pub(super) has: Has,
+}
+
+/// Which parts a node has. Looking for those that it has not would be most of a walk.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Has(u8);
+
+impl Has {
+    const LITERALS: Self = Self(1);
+    const HOLES: Self = Self(2);
+    const REST: Self = Self(4);
+
+    /// Children by literal edges.
+    pub(super) const fn literals(self) -> bool {
+        self.0 & Self::LITERALS.0 != 0
+    }
+
+    /// Edges with placeholders.
+    pub(super) const fn holes(self) -> bool {
+        self.0 & Self::HOLES.0 != 0
+    }
+
+    /// Rules that end here with `#`.
+    pub(super) const fn rest(self) -> bool {
+        self.0 & Self::REST.0 != 0
+    }
+
+    fn add(&mut self, part: Self) {
+        self.0 |= part.0;
+    }
 }
 
 /// The end of a filter.
@@ -129,6 +164,17 @@ impl Index {
             + size_of_val(&*self.holes)
             + size_of_val(&*self.slots)
             + self.texts.len()
+            + self.literals.table_bytes()
+    }
+
+    /// Rules without wildcards and placeholders.
+    pub(super) fn topics(&self) -> &Literals {
+        &self.literals
+    }
+
+    /// Whether a rule outside of [`topics`](Self::topics) says one of these.
+    pub(super) fn tree_says(&self, wanted: Says) -> bool {
+        self.nodes.first().is_some_and(|root| root.below.meets(wanted))
     }
 
     /// The blocks it was compiled from.
@@ -153,6 +199,11 @@ impl Index {
         // Of several blocks that begin at one number all but the last are empty.
         let place = self.firsts.partition_point(|first| *first <= number).checked_sub(1)?;
         Some((self.blocks.get(place)?, *self.firsts.get(place)?))
+    }
+
+    /// Whether there are deny rules that need values.
+    pub(super) fn has_needs(&self) -> bool {
+        !self.deny_needs.is_empty()
     }
 
     /// The first deny rule that needs a value which `subject` does not have or which cannot be filled in.
@@ -246,6 +297,11 @@ fn at(number: u32) -> usize {
 
 fn range(start: u32, end: u32) -> Range<usize> {
     at(start)..at(end)
+}
+
+/// A count of things that were read from files of a bounded size, far below 2^32.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Where the search for a child begins. Multiplying by odd constants (of xxHash) spreads what `topic` only shifted together.

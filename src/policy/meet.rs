@@ -6,6 +6,7 @@ use super::{
     index::{End, Hole, Index, ROOT, Says},
     walk::is_dollar,
 };
+use crate::topic::Name;
 
 /// One question about one pattern.
 pub(super) struct Meeting<'w> {
@@ -41,8 +42,30 @@ enum Path {
 impl Meeting<'_> {
     /// A rule that matches some topic of the pattern.
     pub(super) fn rule(mut self) -> Option<RuleAt> {
+        self.spelled();
         self.from(ROOT, 0, Path::Usable);
         self.met
+    }
+
+    /// The rules that are topics themselves.
+    fn spelled(&mut self) {
+        let (literals, filter) = (self.index.topics(), self.pattern.filter);
+        if !literals.says.meets(self.wanted) {
+            return;
+        }
+        if let Some(name) = self.pattern.name {
+            self.note(literals.of(name.as_bytes()));
+        }
+        let plain = filter.plain();
+        let Some(prefix) = plain.find(['+', '#']).and_then(|wild| plain.get(..wild)) else { return };
+        for (topic, ends) in literals.starting_with(prefix) {
+            if self.is_over() {
+                return;
+            }
+            if filter.matches(Name::known(topic)) {
+                self.note(ends);
+            }
+        }
     }
 
     /// `node` is where the first `depth` levels lead. Recurses at most as deep as rules have levels.

@@ -2,7 +2,7 @@
 
 use super::{
     Subject,
-    index::{End, Index, Says},
+    index::{End, Index, ROOT, Says},
 };
 use crate::topic::NameLevel;
 
@@ -40,32 +40,46 @@ pub(super) struct Walk<'w> {
     pub(super) wanted: Says,
 }
 
+/// Who is told what a walk finds.
+pub(super) trait Found {
+    /// The end of a rule that matches; it may say something else than was looked for.
+    fn note(&mut self, end: &End);
+}
+
 impl Walk<'_> {
-    /// Lends `found` the end of every rule that matches, and of some that say something else.
-    ///
+    /// Tells `found` of every rule that matches.
+    pub(super) fn run(&self, found: &mut impl Found) {
+        self.from(ROOT, 0, found);
+    }
+
     /// `node` is where the first `depth` levels lead. Recurses as deep as the name has levels, and meets no node twice.
-    pub(super) fn from<F: FnMut(&End)>(&self, mut node: u32, mut depth: usize, found: &mut F) {
+    fn from(&self, mut node: u32, mut depth: usize, found: &mut impl Found) {
         while let Some((here, next)) = self.index.node(node) {
             if !here.below.meets(self.wanted) {
                 return;
             }
             // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
             let hidden = depth == 0 && is_dollar(self.levels);
-            if !hidden {
-                self.index.rest(here, next).iter().for_each(&mut *found);
+            if here.has.rest() && !hidden {
+                self.index.rest(here, next).iter().for_each(|end| found.note(end));
             }
             let Some(level) = self.levels.get(depth) else {
-                self.index.exact(here).iter().for_each(&mut *found);
+                self.index.exact(here).iter().for_each(|end| found.note(end));
                 return;
             };
             depth += 1;
-            if here.plus != 0 && !hidden {
+            if here.plus != ROOT && !hidden {
                 self.from(here.plus, depth, found);
             }
-            for hole in self.index.holes(here, next) {
-                if self.index.fits(hole, level.text, self.subject) {
-                    self.from(hole.child, depth, found);
+            if here.has.holes() {
+                for hole in self.index.holes(here, next) {
+                    if self.index.fits(hole, level.text, self.subject) {
+                        self.from(hole.child, depth, found);
+                    }
                 }
+            }
+            if !here.has.literals() {
+                return;
             }
             match self.index.literal(node, level) {
                 Some(child) => node = child,

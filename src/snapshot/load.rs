@@ -8,7 +8,10 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Entry, Snapshot, Unlisted};
+use super::{
+    Snapshot, Unlisted,
+    devices::{Devices, Entry, number},
+};
 use crate::{
     config::{self, Config, DefaultCertificates, RoleId},
     diag::{Diagnostic, Report},
@@ -17,9 +20,6 @@ use crate::{
     policy::{Attributes, Index},
     registry::{self, Certificates, Device, Password, Registry},
 };
-
-/// The role that quarantined devices have instead of their own.
-const QUARANTINE: &str = "quarantine";
 
 /// Digits of a revision: enough to tell any two that ever were.
 const REVISION_DIGITS: usize = 12;
@@ -198,17 +198,16 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
     let costliest =
         registry.iter().filter_map(Device::password).max_by_key(|hash| hash.cost()).map(|hash| hash.kind());
     let client_ids = registry.iter().map(|device| device.name().as_str().len()).max().unwrap_or_default();
-    let mut indexes = Indexes { config: &config, by_roles: HashMap::default() };
-    let count = registry.len();
-    let mut devices = HashMap::with_capacity_and_hasher(count, foldhash::fast::RandomState::default());
-    for device in registry.into_devices() {
+    let mut indexes = Indexes { config: &config, by_roles: HashMap::default(), compiled: Vec::new() };
+    let entries = registry.into_devices().map(|device| {
         let roles = indexes.of_roles(&device.roles);
-        let own = device.own_block().map(|own| Arc::new(Index::compile(std::slice::from_ref(own))));
-        devices.insert(device.name.clone(), Entry { device, roles, own });
-    }
-    let role_sets = indexes.by_roles.len();
+        let own = device.own_block().map(|own| Index::compile(std::slice::from_ref(own)));
+        Entry { device, roles, own }
+    });
+    let entries: Vec<Entry> = entries.collect();
+    let devices = Devices::new(entries.into_iter(), indexes.compiled);
     let anonymous = config.anonymous.as_ref().map(|block| Index::compile(std::slice::from_ref(block)));
-    let quarantine = config.roles.find(QUARANTINE).map_or_else(Vec::new, |role| {
+    let quarantine = config.roles.quarantine().map_or_else(Vec::new, |role| {
         let whole = config.roles.expand(&[role]);
         whole.iter().filter_map(|role| config.roles.block(*role)).map(Arc::clone).collect()
     });
@@ -216,7 +215,6 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
         quarantine: Index::compile(&quarantine),
         anonymous,
         devices,
-        role_sets,
         longest_name_bytes: client_ids.min(ident::MAX_NAME_BYTES),
         no_attributes: Attributes::default(),
         costliest,
@@ -231,14 +229,16 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
 /// One index for all devices whose roles come to the same.
 struct Indexes<'c> {
     config: &'c Config,
-    by_roles: HashMap<Box<[RoleId]>, Arc<Index>, foldhash::fast::RandomState>,
+    /// To places in `compiled`.
+    by_roles: HashMap<Box<[RoleId]>, u32, foldhash::fast::RandomState>,
+    compiled: Vec<Index>,
 }
 
 impl Indexes<'_> {
-    fn of_roles(&mut self, roles: &[RoleId]) -> Arc<Index> {
+    fn of_roles(&mut self, roles: &[RoleId]) -> u32 {
         let whole = self.config.roles.expand(roles);
         if let Some(known) = self.by_roles.get(&whole) {
-            return Arc::clone(known);
+            return *known;
         }
         let blocks: Vec<_> = whole
             .iter()
@@ -246,8 +246,9 @@ impl Indexes<'_> {
             .chain(&self.config.everyone)
             .map(Arc::clone)
             .collect();
-        let index = Arc::new(Index::compile(&blocks));
-        self.by_roles.insert(whole, Arc::clone(&index));
-        index
+        let own = number(self.compiled.len());
+        self.compiled.push(Index::compile(&blocks));
+        self.by_roles.insert(whole, own);
+        own
     }
 }

@@ -1,19 +1,22 @@
 //! Everything loaded: settings, devices, compiled policies. Immutable; a change makes a new one.
 #![forbid(unsafe_code)]
 
+mod devices;
 mod help;
 mod load;
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf};
 
 use crate::{
     config::{Roles, Settings},
     diag::Place,
-    ident::{self, DeviceName},
+    ident,
     password::{Kind, PasswordHash},
     policy::{Attributes, Decision, Denied, Index, Policy, Request, Subject},
     registry::{Device, State},
 };
+
+use devices::{Devices, Found};
 
 pub use load::{Loaded, Permissions};
 
@@ -21,8 +24,7 @@ pub use load::{Loaded, Permissions};
 pub struct Snapshot {
     settings: Settings,
     roles: Roles,
-    devices: HashMap<DeviceName, Entry, foldhash::fast::RandomState>,
-    role_sets: usize,
+    devices: Devices,
     anonymous: Option<Index>,
     quarantine: Index,
     longest_name_bytes: usize,
@@ -31,13 +33,6 @@ pub struct Snapshot {
     unlisted: Vec<Unlisted>,
     revision: String,
     files: Vec<PathBuf>,
-}
-
-struct Entry {
-    device: Device,
-    /// Shared by all devices whose roles come to the same; what everyone may is in it.
-    roles: Arc<Index>,
-    own: Option<Arc<Index>>,
 }
 
 /// A user of the password file who is no device and therefore refused.
@@ -51,7 +46,7 @@ pub struct Unlisted {
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Snapshot({}, {} devices)", self.revision, self.devices.len())
+        write!(f, "Snapshot({}, {} devices)", self.revision, self.devices().len())
     }
 }
 
@@ -67,11 +62,11 @@ impl Snapshot {
             let nobody = Subject { device: None, client_id, attributes: &self.no_attributes };
             return Policy::new(Some(index), None, wide).decide(&nobody, request);
         }
-        let Some(Entry { device, roles, own }) = self.devices.get(name) else {
+        let Some(Found { device, state, roles, own }) = self.devices.find(name) else {
             return refused("no device has this name");
         };
-        let policy = match device.state() {
-            State::Active => Policy::new(Some(roles), own.as_deref(), wide),
+        let policy = match state {
+            State::Active => Policy::new(Some(roles), own, wide),
             State::Quarantined => Policy::new(Some(&self.quarantine), None, wide),
             State::Disabled => return refused("the device is disabled"),
             State::Retired => return refused("the device is retired"),
@@ -83,12 +78,12 @@ impl Snapshot {
     /// The device of exactly this name.
     #[must_use]
     pub fn device(&self, name: &str) -> Option<&Device> {
-        self.devices.get(name).map(|entry| &entry.device)
+        self.devices.get(name)
     }
 
     /// All devices, in no particular order.
     pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device> {
-        self.devices.values().map(|entry| &entry.device)
+        self.devices.iter()
     }
 
     /// Whether clients without any name may connect.
@@ -151,7 +146,7 @@ impl Snapshot {
     /// How many different sets of roles the devices have; so many policies were compiled for them.
     #[must_use]
     pub fn role_sets(&self) -> usize {
-        self.role_sets
+        self.devices.role_sets()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use super::{Block, End, Hole, Index, Node, ROOT, Says, at, slot_of};
+use super::{Block, End, Has, Hole, Index, Literals, Node, ROOT, Says, at, number, slot_of};
 use crate::{
     policy::{Effect, Limits},
     topic::{Level, Placeholder, hash_level},
@@ -40,6 +40,7 @@ pub(super) fn compile(blocks: &[Arc<Block>]) -> Index {
         }
     }
     let needs = deny_needs(&rows, blocks);
+    let literals = take_literals(&mut rows, &says);
     rows.sort_unstable();
     let mut build = Build { rows: &rows, says: &says, queue: Vec::new(), parts: Parts::default() };
     build.run();
@@ -50,6 +51,7 @@ pub(super) fn compile(blocks: &[Arc<Block>]) -> Index {
     Index {
         blocks: blocks.into(),
         firsts: firsts.into(),
+        literals,
         nodes: parts.nodes.into(),
         ends: parts.ends.into(),
         holes: parts.holes.into(),
@@ -59,6 +61,22 @@ pub(super) fn compile(blocks: &[Arc<Block>]) -> Index {
         shift,
         texts: parts.texts.into(),
     }
+}
+
+/// Takes the rules that spell whole topics out of `rows`.
+fn take_literals(rows: &mut Vec<Row<'_>>, says: &[Says]) -> Literals {
+    let mut literals = Vec::new();
+    rows.retain(|row| {
+        let texts = row.levels.iter().map(|level| match level {
+            Level::Text(text) => Some(&**text),
+            Level::Hole { .. } | Level::Plus | Level::Hash => None,
+        });
+        let Some(texts) = texts.collect::<Option<Vec<&str>>>() else { return true };
+        let says = says.get(at(row.rule)).copied().unwrap_or_default();
+        literals.push((texts.join("/"), End { rule: row.rule, says }));
+        false
+    });
+    Literals::new(literals)
 }
 
 /// Each placeholder that a deny rule needs, with the first such rule, in the order of the rules.
@@ -118,7 +136,11 @@ impl Build<'_> {
         let mut node = Node { parent, children: number(self.queue.len()), ..self.parts.begin() };
         self.ends(rows.get(..exact).unwrap_or_default());
         node.rest = number(self.parts.ends.len());
-        self.ends(rows.get(rest..).unwrap_or_default());
+        let hash_rows = rows.get(rest..).unwrap_or_default();
+        self.ends(hash_rows);
+        if !hash_rows.is_empty() {
+            node.has.add(Has::REST);
+        }
         if let Some(edge) = depth.checked_sub(1).and_then(|above| rows.first()?.levels.get(above)) {
             self.edge(own, edge);
         }
@@ -132,9 +154,10 @@ impl Build<'_> {
                 Level::Hole { prefix, placeholder, .. } => {
                     let placeholder = self.parts.placeholder(placeholder.clone());
                     self.parts.holes.push(Hole { child, placeholder, prefix_bytes: number(prefix.len()) });
+                    node.has.add(Has::HOLES);
                 }
                 // Literal edges lie in the table of slots; no row after `rest` is left for `#`.
-                Level::Text(_) | Level::Hash => {}
+                Level::Text(_) | Level::Hash => node.has.add(Has::LITERALS),
             }
             self.queue.push(Span {
                 rows: range.start + from..range.start + to,
@@ -225,9 +248,4 @@ fn in_order(numbered: BTreeMap<Placeholder, u32>) -> Box<[Placeholder]> {
     let mut pairs: Vec<_> = numbered.into_iter().collect();
     pairs.sort_unstable_by_key(|(_, number)| *number);
     pairs.into_iter().map(|(placeholder, _)| placeholder).collect()
-}
-
-/// A count of things that were read from files of a bounded size, far below 2^32.
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

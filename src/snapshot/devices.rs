@@ -1,0 +1,189 @@
+//! The devices, found by name.
+//!
+//! An access check needs a few bytes of its device, and with many devices each of them comes from memory. So what it
+//! needs stands close together, apart from the credentials, which only a log-in looks at.
+
+use std::hash::BuildHasher as _;
+
+use crate::{
+    policy::Index,
+    registry::{Device, State},
+};
+
+/// All devices with their compiled rules.
+#[derive(Default)]
+pub(super) struct Devices {
+    hasher: foldhash::fast::RandomState,
+    /// Open addressing from a name's hash; a power of two of them, at most three quarters taken.
+    slots: Box<[Slot]>,
+    /// By the device's number, as everything below.
+    rights: Box<[Rights]>,
+    /// The names of all devices, one after the other.
+    names: Box<str>,
+    devices: Box<[Device]>,
+    /// One for all devices whose roles come to the same.
+    roles: Box<[Index]>,
+    /// For devices with rules of their own.
+    own: Box<[Index]>,
+}
+
+/// A free slot has the number [`NONE`].
+#[derive(Clone, Copy)]
+struct Slot {
+    /// The upper half of the name's hash: a strange name is rarely compared.
+    tag: u32,
+    device: u32,
+}
+
+/// What an access check needs of a device.
+#[derive(Clone, Copy)]
+struct Rights {
+    /// Where its name begins, and how long it is.
+    name: u32,
+    name_bytes: u16,
+    state: State,
+    roles: u32,
+    /// [`NONE`] if it has no rules of its own.
+    own: u32,
+}
+
+/// No number of anything: files of a bounded size do not hold so much.
+const NONE: u32 = u32::MAX;
+
+/// A device with what it may do.
+pub(super) struct Found<'a> {
+    pub(super) device: &'a Device,
+    pub(super) state: State,
+    pub(super) roles: &'a Index,
+    pub(super) own: Option<&'a Index>,
+}
+
+/// A device on its way into the table.
+pub(super) struct Entry {
+    pub(super) device: Device,
+    /// Number of its index in `roles`.
+    pub(super) roles: u32,
+    pub(super) own: Option<Index>,
+}
+
+impl Devices {
+    /// Of devices with different names.
+    pub(super) fn new(entries: impl ExactSizeIterator<Item = Entry>, roles: Vec<Index>) -> Self {
+        let hasher = foldhash::fast::RandomState::default();
+        let count = entries.len();
+        let size = (count + count / 3 + 1).next_power_of_two();
+        let mut slots = vec![Slot { tag: 0, device: NONE }; size];
+        let (mut rights, mut devices) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut names, mut own) = (String::new(), Vec::new());
+        for entry in entries {
+            let name = entry.device.name().as_str();
+            let (tag, mut at) = place(&hasher, name, size);
+            while slots.get(at).is_some_and(|slot| slot.device != NONE) {
+                at = (at + 1) & (size - 1);
+            }
+            if let Some(free) = slots.get_mut(at) {
+                *free = Slot { tag, device: number(devices.len()) };
+            }
+            rights.push(Rights {
+                name: number(names.len()),
+                name_bytes: u16::try_from(name.len()).unwrap_or_default(),
+                state: entry.device.state(),
+                roles: entry.roles,
+                own: if entry.own.is_some() { number(own.len()) } else { NONE },
+            });
+            names.push_str(name);
+            own.extend(entry.own);
+            devices.push(entry.device);
+        }
+        Self {
+            hasher,
+            slots: slots.into(),
+            rights: rights.into(),
+            names: names.into(),
+            devices: devices.into(),
+            roles: roles.into(),
+            own: own.into(),
+        }
+    }
+
+    /// The device of exactly this name, and what it may do.
+    pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
+        let (device, rights) = self.lookup(name)?;
+        let own = match rights.own {
+            NONE => None,
+            own => Some(self.own.get(at(own))?),
+        };
+        Some(Found {
+            device: self.devices.get(device)?,
+            state: rights.state,
+            roles: self.roles.get(at(rights.roles))?,
+            own,
+        })
+    }
+
+    /// The device of exactly this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Device> {
+        self.devices.get(self.lookup(name)?.0)
+    }
+
+    fn lookup(&self, name: &str) -> Option<(usize, Rights)> {
+        let size = self.slots.len();
+        let (tag, mut slot) = place(&self.hasher, name, size);
+        loop {
+            let found = self.slots.get(slot)?;
+            if found.tag == tag {
+                let device = at(found.device);
+                let rights = self.rights.get(device)?;
+                let start = at(rights.name);
+                let known = self.names.as_bytes().get(start..start + usize::from(rights.name_bytes))?;
+                if known == name.as_bytes() {
+                    return Some((device, *rights));
+                }
+            }
+            if found.device == NONE {
+                return None;
+            }
+            slot = (slot + 1) & (size - 1);
+        }
+    }
+
+    /// All of them, in no particular order.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Device> {
+        self.devices.iter()
+    }
+
+    /// How many different sets of roles they have.
+    pub(super) fn role_sets(&self) -> usize {
+        self.roles.len()
+    }
+}
+
+/// The tag of a name, and the slot of `size` where the search for it begins.
+fn place(hasher: &foldhash::fast::RandomState, name: &str, size: usize) -> (u32, usize) {
+    let hash = hasher.hash_one(name);
+    let tag = u32::try_from(hash >> u32::BITS).unwrap_or_default();
+    let low = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or_default();
+    (tag, low & size.saturating_sub(1))
+}
+
+/// A number as a place in a slice. Where `usize` is narrower it could only miss, and a miss denies.
+fn at(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A count of things that were read from files of a bounded size, far below 2^32.
+pub(super) fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_found_where_nobody_is() {
+        let devices = Devices::new(std::iter::empty(), Vec::new());
+        assert!(devices.get("").is_none() && devices.get("a").is_none());
+        assert!(Devices::default().get("a").is_none());
+    }
+}
