@@ -25,12 +25,13 @@ impl Answer<'_> {
 
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let witness = self.decision.witness();
         let mut json = serializer.serialize_struct("Answer", 9)?;
         json.serialize_field("decision", if self.decision.is_allowed() { "allow" } else { "deny" })?;
-        json.serialize_field("reason", &Shown(self.decision))?;
+        json.serialize_field("reason", &Shown(&self.decision.told_with(witness.as_deref())))?;
         json.serialize_field("help", &self.help)?;
         json.serialize_field("rule", &self.decision.rule().map(Cited))?;
-        json.serialize_field("witness", &self.decision.witness())?;
+        json.serialize_field("witness", &witness)?;
         json.serialize_field("device", self.device)?;
         json.serialize_field("client_id", self.client_id)?;
         json.serialize_field("action", &self.action)?;
