@@ -1,6 +1,6 @@
 //! `plugin_opt_…` lines. There is one option; whatever may change belongs into the file it names.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use super::{StartError, event::PluginOption};
 
@@ -11,19 +11,19 @@ pub(super) const DEFAULT_CONFIG: &str = "/etc/citronella/citronella.toml";
 ///
 /// # Errors
 ///
-/// An option that is unknown, given twice, empty or not text: a slip in a line about security stops the start.
+/// An option that is unknown, given twice or empty: a slip in a line about security stops the start.
 pub(super) fn config_path(options: &[PluginOption]) -> Result<PathBuf, StartError> {
     let mut path = None;
     for option in options {
         if option.key != "config" {
             return Err(StartError::UnknownOption(option.key.clone()));
         }
-        // The broker keeps blanks at the end of the line.
-        let text = std::str::from_utf8(&option.value).map_or("", str::trim);
-        if text.is_empty() {
+        // The broker keeps blanks at the end of the line. What is between them is a path and need not be UTF-8.
+        let value = option.value.trim_ascii();
+        if value.is_empty() {
             return Err(StartError::EmptyOption);
         }
-        if path.replace(PathBuf::from(text)).is_some() {
+        if path.replace(PathBuf::from(OsStr::from_bytes(value))).is_some() {
             return Err(StartError::RepeatedOption);
         }
     }
@@ -45,6 +45,13 @@ mod tests {
             config_path(&[option("config", " /a b/c.toml ")]).ok(),
             Some(PathBuf::from("/a b/c.toml"))
         );
+    }
+
+    #[test]
+    fn a_path_need_not_be_utf_8() {
+        let option = PluginOption { key: "config".to_owned(), value: b"/etc/k\xfcche/c.toml ".to_vec() };
+        let expected = PathBuf::from(OsStr::from_bytes(b"/etc/k\xfcche/c.toml"));
+        assert_eq!(config_path(&[option]).ok(), Some(expected));
     }
 
     #[test]
