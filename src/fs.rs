@@ -14,7 +14,7 @@ use std::{
 use thiserror::Error;
 
 pub(crate) use lock::{PATIENCE, acquire};
-pub use permissions::{Holds, judge, this_user};
+pub use permissions::{Holds, judge, judge_way, this_user};
 pub use replace::{Locked, ReplaceError};
 pub(crate) use replace::{SUFFIX as UNFINISHED, replace_with_mode};
 

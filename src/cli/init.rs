@@ -1,6 +1,7 @@
 //! `citronella init`: from nothing to a broker that can be guarded.
 
 use std::{
+    collections::BTreeSet,
     fmt, fs,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -13,6 +14,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 mod neighbours;
+mod refusals;
+mod texts;
 
 use super::{
     Answer,
@@ -41,7 +44,8 @@ pub(crate) struct Arguments {
     /// What the authority is called: a house, a firm
     #[arg(long, value_name = "TEXT", default_value = "Citronella")]
     authority: String,
-    /// More fields for the subject of the authority, the broker and the devices, such as `C=IT,ST=Lazio,O=Rossi`
+    /// More fields for the subject of the authority and the broker, such as `C=IT,ST=Lazio,O=Rossi`; of these,
+    /// devices get the organization (O)
     #[arg(long, value_name = "FIELDS")]
     subject: Option<Subject>,
     /// Kind of the authority's and the broker's keys: p256, rsa2048 or rsa3072
@@ -53,13 +57,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IP")]
     listen: Option<IpAddr>,
     /// Port for clients with a certificate, over TLS
-    #[arg(long, value_name = "PORT", default_value = "8883")]
+    #[arg(long, value_name = "PORT", default_value = "8883", value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// Also let clients in that hold a password and no certificate, over TLS
     #[arg(long)]
     password_listener: bool,
     /// Port for clients with a password
-    #[arg(long, value_name = "PORT", default_value = "8884", requires = "password_listener")]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value = "8884",
+        requires = "password_listener",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     password_port: u16,
     /// File of mosquitto_passwd to take hashes from, beside those in the registry; made if it is missing
     #[arg(long, value_name = "FILE")]
@@ -84,6 +94,9 @@ struct Done {
     /// How the command is called so that it finds these files.
     #[serde(skip)]
     command: String,
+    /// Nothing listens there once the broker has read the lines.
+    #[serde(skip)]
+    closes_1883: bool,
 }
 
 #[derive(Serialize)]
@@ -99,11 +112,17 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     if let Some(path) = &arguments.password_file {
         folder_of(path, "make it, or name another file with --password-file")?;
     }
+    refusals::before(world, &arguments, &plugin)?;
     let wanted = wanted_names(&arguments)?;
+    for note in arguments.subject.iter().flat_map(Subject::notes) {
+        output.warn(note);
+    }
     let files = Files::for_broker();
     let mut steps = Vec::new();
     files.folder(world.folder(), Mode::Shared)?;
     let folder = fs::canonicalize(world.folder()).map_err(|error| Failure::file(world.folder(), &error))?;
+    let config = folder.join(world.config().file_name().unwrap_or("citronella.toml".as_ref()));
+    refusals::can_be_written(&config)?;
     let mut step = |path: &Path, what, wrote| {
         let done = if wrote == Wrote::New { "made" } else { "kept" };
         output.say(&format_args!("{done}: {what}, {}", path.display()));
@@ -135,12 +154,12 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     };
     step(&certificate, "the broker's certificate", wrote);
     let names = broker_names(&certificate)?;
-    let asked = wanted.iter().map(ToString::to_string);
-    let missing: Vec<String> = asked.filter(|name| !names.contains(name)).collect();
+    let asked = wanted.iter().cloned().chain(listened(&arguments)).map(|name| name.to_string());
+    let missing: BTreeSet<String> = asked.filter(|name| !names.contains(name)).collect();
     if !missing.is_empty() {
         output.warn(&format!(
             "the broker's certificate was kept, and is not good for {}; to have it made anew, move {} away",
-            missing.join(" and "),
+            missing.into_iter().collect::<Vec<_>>().join(" and "),
             certificate.display()
         ));
     }
@@ -150,14 +169,17 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
         arguments.password_file = Some(path);
     }
-    let config = folder.join(world.config().file_name().unwrap_or("citronella.toml".as_ref()));
-    let text = starter_config(arguments.password_file.as_deref());
+    let text = texts::starter_config(arguments.password_file.as_deref().and_then(Path::to_str));
     step(&config, "the settings and roles", files.create(&config, text.as_bytes(), Mode::Shared)?);
     let registry = folder.join("devices.toml");
-    step(&registry, "the registry", files.create(&registry, STARTER_REGISTRY.as_bytes(), Mode::Shared)?);
+    step(
+        &registry,
+        "the registry",
+        files.create(&registry, texts::STARTER_REGISTRY.as_bytes(), Mode::Shared)?,
+    );
 
     let conf = &arguments.mosquitto_conf;
-    let text = mosquitto_conf(&arguments, &folder, &config, &plugin);
+    let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin);
     let wrote = files.create(conf, text.as_bytes(), Mode::Public)?;
     step(conf, "the lines for Mosquitto", wrote);
     if wrote == Wrote::Kept && fs::read(conf).is_ok_and(|kept| kept != text.as_bytes()) {
@@ -182,6 +204,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         mosquitto_conf: conf.clone(),
         steps,
         command: world.command(),
+        closes_1883: !neighbours::opens(conf, 1883),
     };
     output.result(&done, &done)?;
     Ok(Outcome::Yes)
@@ -197,7 +220,16 @@ impl fmt::Display for Done {
         let width = add.chars().count() + 1;
         writeln!(f, "  {add:<width$} # registers a device and makes its certificate")?;
         writeln!(f, "  {check:<width$} # are the files right?")?;
-        write!(f, "  {restart:<width$} # from then on the broker is guarded")
+        write!(f, "  {restart:<width$} # from then on the broker is guarded")?;
+        if self.closes_1883 {
+            write!(
+                f,
+                "\nAt that restart port 1883 closes, for the programs of this machine too. The line `listener 1883 localhost` at \
+                 the end of {} keeps it open, for those that have a user name and a password.",
+                self.mosquitto_conf.display()
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -256,7 +288,8 @@ fn issue(
     arguments: &Arguments,
 ) -> Result<(Issued, Issuer), Failure> {
     let mut issuer = authority.unlock()?;
-    let names = if names.is_empty() { pki::suggested() } else { names };
+    let mut names = if names.is_empty() { pki::suggested() } else { names };
+    names.extend(listened(arguments));
     let request =
         BrokerRequest { key: arguments.key, subject: arguments.subject.clone(), ..BrokerRequest::new(names) };
     let issued = issuer.issue_broker(&request, Timestamp::now())?;
@@ -271,6 +304,12 @@ fn wanted_names(arguments: &Arguments) -> Result<Vec<BrokerName>, Failure> {
     }
     names.extend(arguments.addresses.iter().map(|address| BrokerName::Address(address.to_canonical())));
     Ok(names)
+}
+
+/// The address that the broker listens on, if clients can call it by that one only.
+fn listened(arguments: &Arguments) -> Option<BrokerName> {
+    let address = arguments.listen.filter(|address| !address.is_unspecified())?;
+    Some(BrokerName::Address(address.to_canonical()))
 }
 
 /// The names in the broker's certificate.
@@ -301,79 +340,4 @@ fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
         Failure::new(format!("{NAME} is not installed"))
             .help("install it (`make release && sudo make install`), or name it with --plugin")
     })
-}
-
-/// The settings to start with: roles for the two things that most people have, and nobody who has them.
-fn starter_config(password_file: Option<&Path>) -> String {
-    let auth = match password_file {
-        Some(path) => format!("[auth]\npassword_file = {:?}\n", path.display().to_string()),
-        None => "# [auth]\n# password_file = \"/etc/mosquitto/passwd\"   # hashes of mosquitto_passwd, beside those in devices.toml\n".to_owned(),
-    };
-    format!("{STARTER_CONFIG_HEAD}{auth}{STARTER_CONFIG_ROLES}")
-}
-
-const STARTER_CONFIG_HEAD: &str = r#"# What devices may do. `citronella check` looks it over; the broker reads it at start and at a reload.
-version = 1
-
-[registry]
-file = "devices.toml"
-
-"#;
-
-const STARTER_CONFIG_ROLES: &str = r#"
-# {device} is the device's own name. Deny beats allow, order never matters, silence denies.
-[roles.sensor]
-publish   = ["sensors/{device}/#"]
-subscribe = ["cmd/{device}/#"]
-
-[roles.viewer]
-subscribe = ["sensors/#"]
-
-[roles.controller]
-include   = ["viewer"]
-publish   = ["cmd/+/#"]
-"#;
-
-const STARTER_REGISTRY: &str = "\
-# The devices. `citronella device …` edits this file and keeps comments and order; so may you.
-version = 1
-";
-
-/// The listeners and the plugin, as every supported broker accepts them.
-fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path, plugin: &Path) -> String {
-    let tls = folder.join("tls");
-    let listen = arguments.listen.map(|address| format!(" {address}")).unwrap_or_default();
-    let pair = format!(
-        "certfile {}\nkeyfile {}\n",
-        tls.join("broker.crt").display(),
-        tls.join("broker.key").display()
-    );
-    let mut text = format!(
-        "# Made by `citronella init`. Who may connect and what they may do is decided by the plugin below.\n\
-         allow_anonymous false\n\
-         plugin {}\n\
-         plugin_opt_config {}\n\
-         \n\
-         # Devices with a certificate. No use_identity_as_username: with it the broker would not ask the plugin.\n\
-         listener {}{listen}\n\
-         {pair}\
-         cafile {}\n\
-         require_certificate true\n",
-        plugin.display(),
-        config.display(),
-        arguments.port,
-        tls.join("ca.crt").display(),
-    );
-    if arguments.password_listener {
-        text.push_str(&format!(
-            "\n# Clients with a password, which need the authority's certificate to know the broker.\nlistener {}{listen}\n{pair}",
-            arguments.password_port
-        ));
-    }
-    text.push_str(
-        "\n# A broker with listeners of its own does not open port 1883 for this machine by itself. Programs here that\n\
-         # have a user name and a password can have it back:\n\
-         # listener 1883 localhost\n",
-    );
-    text
 }

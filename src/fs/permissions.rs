@@ -50,6 +50,18 @@ pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<D
                 .help(format!("chmod o-rwx `{shown}`"))
         });
     }
+    found.extend(judge_way(path, user));
+    found
+}
+
+/// The part of [`judge`] that is about the folders on the way to a file; the file need not be there. Folders that are
+/// not there either are left out.
+///
+/// Empty if all is well.
+#[must_use]
+pub fn judge_way(path: &Path, user: u32) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let shown = path.display();
     let folders = folders(path);
     for folder in &folders {
         let Ok(metadata) = std::fs::metadata(folder) else { continue };

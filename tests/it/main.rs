@@ -41,6 +41,7 @@ mod cli_explain_batch;
 mod cli_explain_help;
 mod cli_explain_who;
 mod cli_init;
+mod cli_init_refusals;
 mod cli_password;
 mod cli_secrets;
 mod cli_support;

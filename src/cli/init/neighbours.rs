@@ -29,6 +29,12 @@ pub(super) fn objections(conf: &Path, ports: &[u16]) -> Vec<String> {
     identity.chain(per_listener).chain(taken).collect()
 }
 
+/// Whether anything listens on this port once `conf` is there, as far as the configuration can be read.
+pub(super) fn opens(conf: &Path, port: u16) -> bool {
+    let lines = configuration(conf).or_else(|| mosquitto_conf::read(&conf.to_owned().into()).ok());
+    lines.is_some_and(|lines| lines.iter().any(|line| is_listener_on(line, &[port])))
+}
+
 /// All that the broker reads, if `conf` is in a folder of parts and the main file stands above it, as Debian has it.
 fn configuration(conf: &Path) -> Option<Vec<Directive>> {
     let main: PathBuf = conf.parent()?.parent()?.join("mosquitto.conf");
