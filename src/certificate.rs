@@ -135,6 +135,10 @@ impl Certificate {
     }
 }
 
+/// SOURCE: RFC 5280 section 4.2.1.6, `GeneralName`, as for the next.
+const DNS_NAME: Tag = Tag(2);
+const UNIFORM_RESOURCE_IDENTIFIER: Tag = Tag(6);
+
 /// All values of one source; `None` stands for a value in an encoding that is refused.
 fn values<'a>(
     parsed: &'a X509Certificate<'_>,
@@ -160,7 +164,15 @@ fn values<'a>(
             (IdentitySource::SanUri { prefix }, GeneralName::URI(text)) => {
                 text.strip_prefix(&**prefix).map(Some)
             }
+            // What the parser could not decode is there all the same, and no later source may decide instead.
+            (IdentitySource::SanDns, GeneralName::Invalid(DNS_NAME, _)) => Some(None),
+            (IdentitySource::SanUri { prefix }, GeneralName::Invalid(UNIFORM_RESOURCE_IDENTIFIER, bytes)) => {
+                bytes.starts_with(prefix.as_bytes()).then_some(None)
+            }
             _ => None,
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Files as the rest sees them: read whole and checked, judged by who may write them, replaced atomically.
 #![forbid(unsafe_code)]
 
+mod lock;
 mod permissions;
 mod replace;
 
@@ -12,9 +13,10 @@ use std::{
 
 use thiserror::Error;
 
+pub(crate) use lock::{PATIENCE, acquire};
 pub use permissions::{Holds, judge, this_user};
-pub(crate) use replace::SUFFIX as UNFINISHED;
 pub use replace::{Locked, ReplaceError};
+pub(crate) use replace::{SUFFIX as UNFINISHED, replace_with_mode};
 
 /// Largest file of settings, devices or passwords: some 300 bytes for each of 100,000 devices, twice over.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;

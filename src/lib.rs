@@ -38,6 +38,7 @@ pub mod policy;
 pub mod registry;
 pub mod secret;
 pub mod snapshot;
+pub mod suite;
 pub mod topic;
 
 #[allow(unsafe_code, reason = "the broker is C; src/ffi is where its pointers become values")]

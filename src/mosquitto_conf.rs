@@ -2,14 +2,23 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    ffi::OsStr,
     fs, io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 
-/// Includes inside includes are followed this deep; Mosquitto itself does not go on for ever either.
-const MAX_DEPTH: usize = 8;
+/// The files that a broker was started with, in its order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Named(Vec<PathBuf>);
+
+impl From<PathBuf> for Named {
+    fn from(path: PathBuf) -> Self {
+        Self(vec![path])
+    }
+}
 
 /// One line that is neither blank nor a comment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,42 +43,48 @@ pub struct ReadError {
     pub source: io::Error,
 }
 
-/// Reads `path` and everything it includes, in the broker's order: `include_dir` takes the files that end in
-/// `.conf`, sorted by name, where it stands.
+/// Reads the files and what they include, in the broker's order: `include_dir` takes the files that end in `.conf`
+/// where it stands. In a file that is included itself `include_dir` is none of ours: 2.0 passes over it, and 2.1 does
+/// not start (conf.c).
 ///
 /// # Errors
 ///
 /// The first file or folder that cannot be read.
-pub fn read(path: &Path) -> Result<Vec<Directive>, ReadError> {
+pub fn read(named: &Named) -> Result<Vec<Directive>, ReadError> {
     let mut directives = Vec::new();
-    read_into(path, &mut directives, 0)?;
+    for path in &named.0 {
+        for directive in read_one(path)? {
+            if directive.key == "include_dir" {
+                for file in included(Path::new(directive.value.trim_end()))? {
+                    directives.extend(read_one(&file)?);
+                }
+            } else {
+                directives.push(directive);
+            }
+        }
+    }
     Ok(directives)
 }
 
-fn read_into(path: &Path, directives: &mut Vec<Directive>, depth: usize) -> Result<(), ReadError> {
-    let fail = |source| ReadError { path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(fail)?;
+fn read_one(path: &Path) -> Result<Vec<Directive>, ReadError> {
+    let bytes = fs::read(path).map_err(|source| ReadError { path: path.to_owned(), source })?;
+    let mut directives = Vec::new();
     for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
         let line = line.trim_end_matches('\r');
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let (key, value) = line.trim_start().split_once([' ', '\t']).unwrap_or((line.trim(), ""));
-        let value = value.trim_start();
-        if key == "include_dir" && depth < MAX_DEPTH {
-            for file in included(Path::new(value.trim_end()))? {
-                read_into(&file, directives, depth + 1)?;
-            }
-        } else if !key.is_empty() {
+        if !key.is_empty() {
             directives.push(Directive {
                 file: path.to_owned(),
                 line: number + 1,
                 key: key.to_owned(),
-                value: value.to_owned(),
+                value: value.trim_start().to_owned(),
             });
         }
     }
-    Ok(())
+    Ok(directives)
 }
 
 /// The files of an `include_dir`, in the order in which the broker reads them.
@@ -82,18 +97,32 @@ fn included(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
             files.push(path);
         }
     }
-    files.sort();
+    files.sort_by_cached_key(|path| rank(path.file_name().unwrap_or_default()));
     Ok(files)
 }
 
-/// The file that a broker with this command line reads: what follows `-c` or `--config-file`.
+/// Byte for byte as if all were capitals; where they are alike a capital comes first.
+/// SOURCE: scmp_p in conf_includedir.c.
+fn rank(name: &OsStr) -> Vec<(u8, u8)> {
+    name.as_bytes().iter().map(|byte| (byte.to_ascii_uppercase(), *byte)).collect()
+}
+
+/// The files that a broker with this command line reads: what follows each `-c` or `--config-file`. `None` if there
+/// is none.
 ///
 /// `command_line` is `/proc/PID/cmdline`: words that end in NUL.
 #[must_use]
-pub fn path_in_command_line(command_line: &[u8]) -> Option<PathBuf> {
-    let mut words = command_line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    words.find(|word| word == "-c" || word == "--config-file")?;
-    words.next().filter(|path| !path.is_empty()).map(|path| PathBuf::from(path.as_ref()))
+pub fn path_in_command_line(command_line: &[u8]) -> Option<Named> {
+    let mut words = command_line.split(|byte| *byte == 0);
+    let mut named = Vec::new();
+    while let Some(word) = words.next() {
+        if word == b"-c" || word == b"--config-file" {
+            named.extend(
+                words.next().filter(|path| !path.is_empty()).map(|path| OsStr::from_bytes(path).into()),
+            );
+        }
+    }
+    (!named.is_empty()).then_some(Named(named))
 }
 
 /// The lines that make the broker admit clients by their certificate alone: with them it never asks a plugin who
@@ -131,7 +160,7 @@ mod tests {
         let main = format!("persistence true\ninclude_dir {}\nuser  root\n", path("conf.d").display());
         fs::write(path("mosquitto.conf"), main).unwrap();
 
-        let read = read(&path("mosquitto.conf")).unwrap();
+        let read = read(&path("mosquitto.conf").into()).unwrap();
         let words: Vec<_> = read.iter().map(|found| (&*found.key, &*found.value)).collect();
         assert_eq!(
             words,
@@ -160,10 +189,53 @@ mod tests {
         }
     }
 
+    /// What Mosquitto 2.0.11 does with such a folder, seen in its log.
+    #[test]
+    fn included_files_are_in_the_brokers_order_and_include_nothing_themselves() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("conf.d");
+        fs::create_dir_all(folder.join("sub")).unwrap();
+        for name in ["B", "a", "Ab", "aa", "x", "_", "é"] {
+            fs::write(folder.join(format!("{name}.conf")), format!("listener {name}\n")).unwrap();
+        }
+        fs::write(folder.join(".conf"), "listener no\n").unwrap();
+        fs::write(folder.join("z.CONF"), "listener no\n").unwrap();
+        fs::write(folder.join("sub/y.conf"), "use_identity_as_username true\n").unwrap();
+        fs::write(folder.join("x.conf"), format!("include_dir {}\n", folder.join("sub").display())).unwrap();
+        let main = dir.path().join("mosquitto.conf");
+        fs::write(&main, format!("include_dir {}\n", folder.display())).unwrap();
+
+        let read = read(&main.into()).unwrap();
+        let words: Vec<_> = read
+            .iter()
+            .map(|found| if found.key == "listener" { &*found.value } else { &*found.key })
+            .collect();
+        assert_eq!(words, ["Ab", "a", "aa", "B", "include_dir", "_", "é"]);
+    }
+
+    #[test]
+    fn every_file_of_the_command_line_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("one"), "listener 1883\n").unwrap();
+        fs::write(path("two"), "use_subject_as_username true\n").unwrap();
+        let line = format!("mosquitto\0-c\0{}\0-v\0-c\0{}\0", path("one").display(), path("two").display());
+        let read = read(&path_in_command_line(line.as_bytes()).unwrap()).unwrap();
+        assert_eq!(
+            read.iter().map(|found| &*found.key).collect::<Vec<_>>(),
+            ["listener", "use_subject_as_username"]
+        );
+        assert_eq!(identity_options(&read).count(), 1);
+    }
+
     #[test]
     fn the_configuration_is_found_in_the_command_line() {
-        let found = path_in_command_line(b"/usr/sbin/mosquitto\0-v\0-c\0/etc/mosquitto/mosquitto.conf\0");
-        assert_eq!(found.as_deref(), Some(Path::new("/etc/mosquitto/mosquitto.conf")));
+        let files = |line| path_in_command_line(line).map(|named| named.0);
+        let one = PathBuf::from("/etc/mosquitto/mosquitto.conf");
+        let line = b"/usr/sbin/mosquitto\0-v\0-c\0/etc/mosquitto/mosquitto.conf\0";
+        assert_eq!(files(line), Some(vec![one.clone()]));
+        let line = b"mosquitto\0--config-file\0-c\0-c\0/etc/mosquitto/mosquitto.conf\0-d\0";
+        assert_eq!(files(line), Some(vec!["-c".into(), one]));
         assert_eq!(path_in_command_line(b"mosquitto\0-v\0"), None);
         assert_eq!(path_in_command_line(b"mosquitto\0-c\0"), None);
     }

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, fmt};
 
 use citronella::{
     ident::DeviceName,
+    pki::{Authority, Kind},
     registry::{Auth, Certificates, Device, State, edit::NewDevice},
     snapshot::Snapshot,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -153,7 +155,11 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
     // Before anything is asked for.
     let snapshot = check::load(world)?;
     let interrupted = match registry::namesake(&snapshot, &name) {
-        Some(found) if no_certificate || found.name() != &name || !is_begun(found, &snapshot, &device) => {
+        Some(found)
+            if no_certificate
+                || found.name() != &name
+                || !is_begun(found, &snapshot, &device, &world.authority()?) =>
+        {
             return Err(registry::exists(found.name().as_str()));
         }
         found => found.is_some(),
@@ -183,8 +189,14 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
 
 /// Whether the registered device is what an interrupted `add` of `wanted` leaves: the same, and nothing to connect
 /// with.
-fn is_begun(found: &Device, snapshot: &Snapshot, wanted: &NewDevice) -> bool {
-    let bare = found.password().is_none() && *found.certificates() == Certificates::Listed(Box::default());
+fn is_begun(found: &Device, snapshot: &Snapshot, wanted: &NewDevice, ledger: &Authority) -> bool {
+    let name = found.name().as_str();
+    let bare = found.password().is_none()
+        && match found.certificates() {
+            Certificates::Listed(listed) => listed.is_empty(),
+            // By the settings' default; only the ledger knows whether there is one.
+            Certificates::Any => ledger.valid(Kind::Device, name, Timestamp::now()).next().is_none(),
+        };
     let attributes: BTreeMap<&str, &str> = found.attributes().iter().collect();
     let wanted_attributes: BTreeMap<&str, &str> =
         wanted.attributes.iter().map(|(name, value)| (&**name, &**value)).collect();

@@ -1,22 +1,62 @@
 //! `citronella explain`: would this be allowed, and why?
 
-use citronella::policy::Request;
-use serde::Serialize;
+use citronella::policy::{self, Message, Request};
+use serde::{Deserialize, Serialize};
+
+mod answer;
+mod batch;
+mod who;
+
+pub(crate) use answer::Answer;
 
 use super::{
-    Answer,
-    output::{Outcome, Output},
+    Answer as Ended,
+    output::{Failure, Output},
     world::World,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  citronella explain thunder10 publish sensors/thunder10/temp
+  citronella explain phone subscribe 'sensors/#'
+  citronella explain --format json phone receive sensors/a
+  citronella explain --who receive sensors/thunder10/temp
+  echo '{\"device\":\"phone\",\"action\":\"subscribe\",\"topic\":\"sensors/#\"}' | citronella explain --batch
+
+--batch reads one question a line, {\"device\", \"action\", \"topic\"} and if need be \"client_id\",
+\"qos\", \"retain\", \"payload_size\", and writes what --format json prints, a line for each, in order,
+before it waits for more. A line that is no question is answered by {\"error\", \"line\"}. It exits 0
+when every line was a question, whatever the answers, and 2 when some line was not. A name that
+no device has gets no `help` there.";
+
 /// Show the decision that the broker would get, and the rule behind it
 ///
-/// Exits 0 when it is allowed, 1 when it is denied, 2 when the files cannot be used.
+/// Exits 0 when it is allowed, 1 when it is denied, 2 when the files cannot be used; with --who, 0 when somebody may
+/// and 1 when nobody may.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  citronella explain thunder10 publish sensors/thunder10/temp\n  citronella explain phone subscribe 'sensors/#'\n  citronella explain --format json phone receive sensors/a"
+    after_help = EXAMPLES,
+    override_usage = "citronella explain [OPTIONS] <DEVICE> <ACTION> <TOPIC>\n       \
+                      citronella explain [OPTIONS] --who <ACTION> <TOPIC>\n       \
+                      citronella explain --batch"
 )]
 pub(crate) struct Arguments {
+    /// List the devices that may publish, subscribe to or receive a topic, by the rules that let them; each asks with
+    /// its name as client identifier
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["ACTION", "TOPIC"],
+        allow_hyphen_values = true,
+        conflicts_with_all = ["device", "client_id"]
+    )]
+    who: Option<Vec<String>>,
+    /// Answer questions from standard input, one JSON object a line
+    #[arg(
+        long,
+        conflicts_with_all = ["device", "client_id", "who", "qos", "retain", "payload_size"]
+    )]
+    batch: bool,
     /// Client identifier that asks; the device's name unless given
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
@@ -30,17 +70,18 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", default_value = "0")]
     payload_size: u32,
     /// The device, or `~anonymous`
-    device: String,
+    #[arg(required_unless_present_any = ["who", "batch"], requires = "topic")]
+    device: Option<String>,
     /// What it asks for
     #[arg(value_enum)]
-    action: Action,
+    action: Option<Action>,
     /// Topic name, or topic filter for subscribe and unsubscribe
-    topic: String,
+    topic: Option<String>,
 }
 
-#[derive(Clone, Copy, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-enum Action {
+pub(crate) enum Action {
     /// Send a message to a topic
     Publish,
     /// Ask for a filter
@@ -51,65 +92,59 @@ enum Action {
     Unsubscribe,
 }
 
-impl Arguments {
-    fn request(&self) -> Request<'_> {
-        match self.action {
-            Action::Publish => Request::Publish {
-                topic: &self.topic,
-                qos: self.qos,
-                retain: self.retain,
-                payload_bytes: self.payload_size,
-            },
-            Action::Subscribe => Request::Subscribe { filter: &self.topic },
-            Action::Receive => Request::Receive { topic: &self.topic },
-            Action::Unsubscribe => Request::Unsubscribe { filter: &self.topic },
+impl Action {
+    fn request(self, topic: &str, message: Message) -> Request<'_> {
+        policy::Action::from(self).request(topic, message)
+    }
+}
+
+impl From<Action> for policy::Action {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Publish => Self::Publish,
+            Action::Subscribe => Self::Subscribe,
+            Action::Receive => Self::Receive,
+            Action::Unsubscribe => Self::Unsubscribe,
         }
     }
 }
 
-#[derive(Serialize)]
-struct Json<'a> {
-    decision: &'static str,
-    reason: String,
-    rule: Option<JsonRule>,
-    witness: Option<String>,
-    device: &'a str,
-    client_id: &'a str,
-    action: Action,
-    topic: &'a str,
+impl From<policy::Action> for Action {
+    fn from(action: policy::Action) -> Self {
+        match action {
+            policy::Action::Publish => Self::Publish,
+            policy::Action::Subscribe => Self::Subscribe,
+            policy::Action::Receive => Self::Receive,
+            policy::Action::Unsubscribe => Self::Unsubscribe,
+        }
+    }
 }
 
-/// The rule that decided.
-#[derive(Serialize)]
-struct JsonRule {
-    file: String,
-    line: u32,
-    filter: String,
-    /// `role NAME`, `device NAME`, `everyone` or `anonymous`.
-    owner: String,
-}
-
-pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
-    let snapshot = super::check::load(world)?;
-    let client_id = arguments.client_id.as_deref().unwrap_or(&arguments.device);
-    let decision = snapshot.authorize(&arguments.device, client_id, &arguments.request());
-    let outcome = if decision.is_allowed() { Outcome::Yes } else { Outcome::No };
-    let reason = decision.to_string();
-    let json = Json {
-        decision: if decision.is_allowed() { "allow" } else { "deny" },
-        reason: reason.clone(),
-        rule: decision.rule().map(|rule| JsonRule {
-            file: rule.place().file.display().to_string(),
-            line: rule.place().line,
-            filter: rule.template().to_string(),
-            owner: rule.owner().to_string(),
-        }),
-        witness: decision.witness(),
-        device: &arguments.device,
-        client_id,
-        action: arguments.action,
-        topic: &arguments.topic,
+pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Ended {
+    let Arguments { qos, retain, payload_size: payload_bytes, .. } = *arguments;
+    let message = Message { qos, retain, payload_bytes };
+    if let Some([action, topic]) = arguments.who.as_deref() {
+        return who::run(world, output, &who::Question::new(action, topic, message)?);
+    }
+    if arguments.batch {
+        return batch::run(world);
+    }
+    let (Some(device), Some(action), Some(topic)) = (&arguments.device, arguments.action, &arguments.topic)
+    else {
+        // The definitions above let nothing else through.
+        return Err(Failure::new("a question has a device, an action and a topic"));
     };
-    output.verdict(outcome, &reason, &json)?;
-    Ok(outcome)
+    let snapshot = super::check::load(world)?;
+    let client_id = arguments.client_id.as_deref().unwrap_or(device);
+    let decision = snapshot.authorize(device, client_id, &action.request(topic, message));
+    let answer = Answer {
+        help: snapshot.help(device, &decision),
+        decision: &decision,
+        device,
+        client_id,
+        action,
+        topic,
+    };
+    output.advised((answer.outcome(), answer.help.as_deref()), &decision, &answer)?;
+    Ok(answer.outcome())
 }

@@ -12,6 +12,8 @@ use citronella::pki::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+mod neighbours;
+
 use super::{
     Answer,
     files::{Files, Mode, Wrote},
@@ -163,6 +165,12 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
             "{} was kept, and is not what these options would make; to have it made anew, move it away",
             conf.display()
         ));
+    }
+
+    let mut ports = vec![arguments.port];
+    ports.extend(arguments.password_listener.then_some(arguments.password_port));
+    for objection in neighbours::objections(conf, &ports) {
+        output.warn(&objection);
     }
 
     let done = Done {

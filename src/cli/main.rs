@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
 mod cert;
 mod check;
@@ -17,10 +17,11 @@ mod output;
 mod passphrase;
 mod password;
 mod registry;
+mod test;
 mod world;
 
 use output::{Failure, Outcome, Output};
-use world::World;
+use world::{Chosen, World};
 
 const EXIT_STATUS: &str =
     "Exit status: 0 done, allowed, clean; 1 no, denied, problems found; 2 it could not be done.";
@@ -54,13 +55,15 @@ enum Verb {
     Password(password::Verb),
     Check(check::Arguments),
     Explain(explain::Arguments),
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let matches = with_exit_status(Arguments::command()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = Output::new(&arguments.output);
-    let world = World::new(arguments.world);
+    let typed = matches.value_source("config") == Some(ValueSource::CommandLine);
+    let world = World::new(arguments.world, if typed { Chosen::Now } else { Chosen::Before });
     let outcome = match arguments.verb {
         Verb::Init(arguments) => init::run(&world, &output, arguments),
         Verb::Device(verb) => device::run(&world, &output, verb),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Password(verb) => password::run(&world, &output, verb),
         Verb::Check(arguments) => check::run(&world, &output, &arguments),
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
+        Verb::Test(arguments) => test::run(&world, &output, &arguments),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -1,6 +1,7 @@
 //! What people and scripts see: human text or JSON on standard output, talk and errors on standard error.
 
 use std::{
+    borrow::Cow,
     error::Error,
     fmt,
     io::{self, IsTerminal as _, Write as _},
@@ -128,33 +129,41 @@ impl Output {
         human: &dyn fmt::Display,
         json: &impl Serialize,
     ) -> Result<(), Failure> {
-        self.print(human, Some(outcome), json)
+        self.print(human, Some((outcome, None)), json)
+    }
+
+    /// The same, and below the verdict what to do about it.
+    pub(crate) fn advised(
+        &self,
+        (outcome, help): (Outcome, Option<&str>),
+        human: &dyn fmt::Display,
+        json: &impl Serialize,
+    ) -> Result<(), Failure> {
+        self.print(human, Some((outcome, help)), json)
     }
 
     fn print(
         &self,
         human: &dyn fmt::Display,
-        verdict: Option<Outcome>,
+        verdict: Option<(Outcome, Option<&str>)>,
         json: &impl Serialize,
     ) -> Result<(), Failure> {
         let mut text = match self.format {
-            Format::Json => harmless_json(&serde_json::to_string(json)?),
+            Format::Json => harmless_json(&serde_json::to_string(json)?).into_owned(),
             Format::Human => {
                 let mut lines = harmless_lines(&human.to_string());
-                if let (true, Some(outcome), Some(last)) = (self.colours, verdict, lines.last_mut()) {
+                if let (true, Some((outcome, _)), Some(last)) = (self.colours, verdict, lines.last_mut()) {
                     let colour = if outcome == Outcome::Yes { 32 } else { 31 };
                     *last = format!("\u{1b}[{colour}m{last}\u{1b}[0m");
                 }
+                lines.extend(
+                    verdict.and_then(|(_, help)| help).map(|help| format!("  = help: {}", Visible(help))),
+                );
                 lines.join("\n")
             }
         };
         text.push('\n');
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // Whoever reads has gone, which is no error of ours and changes no answer.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|error| Failure::new(format!("standard output: {error}"))),
-        }
+        write_out(text.as_bytes()).map(|_| ())
     }
 
     /// Tells what is going on; not part of the result, and not wanted by scripts.
@@ -185,13 +194,34 @@ impl Output {
     }
 }
 
+/// Whether anybody reads what is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reader {
+    Listens,
+    /// Has gone, which is no error of ours and changes no answer.
+    Gone,
+}
+
+/// Writes results to standard output, at once.
+pub(crate) fn write_out(bytes: &[u8]) -> Result<Reader, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Reader::Listens),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::new(format!("standard output: {error}"))),
+    }
+}
+
 /// The lines of a text, in none of which anything drives the terminal.
 fn harmless_lines(text: &str) -> Vec<String> {
     text.split('\n').map(|line| Visible(line).to_string()).collect()
 }
 
 /// The same JSON with escapes for what could drive a terminal; such characters stand only inside its strings.
-fn harmless_json(json: &str) -> String {
+pub(crate) fn harmless_json(json: &str) -> Cow<'_, str> {
+    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(json);
+    }
     let mut text = String::with_capacity(json.len());
     for ch in json.chars() {
         let shown = Visible(ch.to_string()).to_string();
@@ -202,7 +232,7 @@ fn harmless_json(json: &str) -> String {
             text.push(ch);
         }
     }
-    text
+    Cow::Owned(text)
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! `citronella password`: hashes in the registry. Passwords come from a prompt or standard input, never from the
 //! command line.
 
-use citronella::password::{self, PasswordHash};
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use citronella::{
+    password::{self, PasswordHash},
+    registry::Certificates,
+};
 use serde::Serialize;
 
 use super::{
@@ -59,7 +64,7 @@ fn set(world: &World, output: &Output, device: &str) -> Answer {
     registry::existing(world, device)?;
     let password = passphrase::from_stdin_or_prompt(&format!("password for {device}"))?;
     let hash = PasswordHash::new_argon2id(password.expose())?;
-    store(world, device, &hash, false)?;
+    store(world, output, device, (&hash, false))?;
     output.result(&format_args!("{device} has a password{RELOAD}"), &Changed { device, password: None })?;
     Ok(Outcome::Yes)
 }
@@ -67,7 +72,7 @@ fn set(world: &World, output: &Output, device: &str) -> Answer {
 fn generate(world: &World, output: &Output, device: &str) -> Answer {
     registry::existing(world, device)?;
     let generated = password::generate()?;
-    store(world, device, &generated.hash, true)?;
+    store(world, output, device, (&generated.hash, true))?;
     let text = String::from_utf8_lossy(generated.text.expose());
     output.say(&format_args!("{device} has a password, shown this once{RELOAD}"));
     output.result(&text, &Changed { device, password: Some(&text) })?;
@@ -76,8 +81,32 @@ fn generate(world: &World, output: &Output, device: &str) -> Answer {
 
 const RELOAD: &str = "; the broker knows it from its next reload on (systemctl reload mosquitto)";
 
-fn store(world: &World, device: &str, hash: &PasswordHash, generated: bool) -> Result<(), Failure> {
-    registry::change(world, |editor| editor.set_password(device, hash, generated))
+fn store(
+    world: &World,
+    output: &Output,
+    device: &str,
+    (hash, generated): (&PasswordHash, bool),
+) -> Result<(), Failure> {
+    let accepts_any = || -> Result<bool, Failure> {
+        let snapshot = check::load(world)?;
+        Ok(snapshot.device(device).is_some_and(|found| *found.certificates() == Certificates::Any))
+    };
+    let before = accepts_any()?;
+    registry::change(world, |editor| editor.set_password(device, hash, generated))?;
+    if before && !accepts_any()? {
+        output.warn(&format!(
+            "`default_certificates` is for devices without a password, so {device} can show no certificate any more; `citronella cert issue {device}` lists one"
+        ));
+    }
+    // The mode is kept, whoever chose it.
+    let path = check::load(world)?.settings().registry_file.clone();
+    if fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0) {
+        let path = path.display();
+        output.warn(&format!(
+            "{path} has hashes of passwords and everybody can read it; run chmod o-rwx {path}"
+        ));
+    }
+    Ok(())
 }
 
 fn verify(world: &World, output: &Output, device: &str) -> Answer {

@@ -4,7 +4,7 @@ use citronella::{
     ident::DeviceName,
     policy::Request,
     registry::{
-        Device, Fingerprint, State,
+        Certificates, Device, Fingerprint, State,
         edit::{EditError, Editor, NewDevice},
     },
     snapshot::Snapshot,
@@ -77,12 +77,16 @@ pub(crate) fn existing(world: &World, name: &str) -> Result<DeviceName, Failure>
     }
 }
 
-/// Lists a certificate for a device.
+/// Lists a certificate for a device, unless all that name it are accepted: a list would take that away.
 pub(crate) fn add_certificate(
     world: &World,
     name: &DeviceName,
     certificate: &NewCertificate,
 ) -> Result<(), Failure> {
+    let snapshot = check::load(world)?;
+    if snapshot.device(name.as_str()).is_some_and(|device| *device.certificates() == Certificates::Any) {
+        return Ok(());
+    }
     change(world, |editor| editor.add_certificate(name.as_str(), certificate))
 }
 

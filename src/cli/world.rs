@@ -27,11 +27,21 @@ pub(crate) struct WorldOptions {
 /// The files a run works on.
 pub(crate) struct World {
     config: PathBuf,
+    chosen: Chosen,
+}
+
+/// Where the path of the configuration comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Chosen {
+    /// It was typed.
+    Now,
+    /// From the environment, or because it is there by default.
+    Before,
 }
 
 impl World {
-    pub(crate) fn new(arguments: WorldOptions) -> Self {
-        Self { config: arguments.config }
+    pub(crate) fn new(arguments: WorldOptions, chosen: Chosen) -> Self {
+        Self { config: arguments.config, chosen }
     }
 
     /// How this command is typed so that it finds these files again.
@@ -46,6 +56,11 @@ impl World {
     /// citronella.toml.
     pub(crate) fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// The same, if it was named in the command.
+    pub(crate) fn chosen_config(&self) -> Option<&Path> {
+        (self.chosen == Chosen::Now).then_some(&*self.config)
     }
 
     /// The folder of citronella.toml: `pki/` and `tls/` stand in it.

@@ -1,10 +1,8 @@
 //! Blocks of rules, which look alike for roles, everyone, anonymous clients and devices.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use toml::de::DeValue;
-
-use super::reader::{Entry, Reader};
+use super::reader::{Entry, Reader, Text};
 use crate::{
     policy::{Actions, Block, Effect, Limits, Owner, Rule},
     topic::{Placeholder, Template},
@@ -27,10 +25,23 @@ pub(crate) const KEYS: [&str; 10] = [
 const DELIVERED: Actions = Actions::SUBSCRIBE.and(Actions::RECEIVE);
 const ALL: Actions = Actions::PUBLISH.and(DELIVERED);
 
+/// Whether whoever asks has a name and attributes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Asker {
+    #[default]
+    Named,
+    Nameless,
+}
+
 /// A block while its keys are read.
 #[derive(Default)]
 pub(crate) struct Draft {
+    asker: Asker,
     limits: Limits,
+    /// The first limit, where it stands.
+    limit: Option<(&'static str, Range<usize>)>,
+    /// Whether there is a rule that a limit could limit, even if there is a mistake in it.
+    publishes: bool,
     rules: Vec<Rule>,
 }
 
@@ -42,6 +53,11 @@ pub(crate) enum Taken {
 }
 
 impl Draft {
+    /// A block for those who ask; mistakes in rules that need to know more of them are noted.
+    pub(crate) fn of(asker: Asker) -> Self {
+        Self { asker, ..Self::default() }
+    }
+
     /// Reads one key if it is one of [`KEYS`]; mistakes in its value go to the reader.
     pub(crate) fn take(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) -> Taken {
         let (effect, actions) = match entry.key {
@@ -55,21 +71,25 @@ impl Draft {
             "max_qos" => {
                 self.limits.max_qos =
                     reader.number("max_qos", entry.value, 2).and_then(|qos| u8::try_from(qos).ok());
-                return Taken::Yes;
+                return self.limited("max_qos", entry);
             }
             "retain" => {
                 self.limits.no_retain = reader.boolean("retain", entry.value) == Some(false);
-                return Taken::Yes;
+                return if self.limits.no_retain { self.limited("retain", entry) } else { Taken::Yes };
             }
             "max_payload" => {
                 self.limits.max_payload = reader.number("max_payload", entry.value, MAX_PAYLOAD_BYTES);
-                return Taken::Yes;
+                return self.limited("max_payload", entry);
             }
             _ => return Taken::No,
         };
+        self.publishes |= effect == Effect::Allow && actions != DELIVERED;
         for text in reader.strings(entry.key, entry.value) {
             match Template::parse(text.text) {
                 Ok(template) => {
+                    if self.asker == Asker::Nameless {
+                        refuse_names(reader, &text, &template);
+                    }
                     let place = reader.place(text.span.start);
                     self.rules.push(Rule { effect, actions, template, place });
                 }
@@ -85,13 +105,20 @@ impl Draft {
         Taken::Yes
     }
 
-    /// Whether it has any rule; limits alone allow nothing.
-    pub(crate) fn has_rules(&self) -> bool {
-        !self.rules.is_empty()
+    fn limited(&mut self, key: &'static str, entry: &Entry<'_, '_>) -> Taken {
+        self.limit.get_or_insert((key, entry.span.clone()));
+        Taken::Yes
     }
 
-    /// The block, for whom it belongs to.
-    pub(crate) fn finish(mut self, owner: Owner) -> Arc<Block> {
+    /// The block, for whom it belongs to. Limits that limit nothing are noted.
+    pub(crate) fn finish(mut self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
+        if let Some((key, span)) = self.limit.take().filter(|_| !self.publishes) {
+            reader.warning_help(
+                span,
+                format!("`{key}` limits nothing: no rule beside it allows publish"),
+                "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there",
+            );
+        }
         // With a block for each of many devices, what a growing vector keeps in reserve is much.
         self.rules.shrink_to_fit();
         Arc::new(Block { owner, limits: self.limits, rules: self.rules })
@@ -101,24 +128,15 @@ impl Draft {
 /// SOURCE: MQTT 5.0 section 1.5.5, the largest remaining length.
 const MAX_PAYLOAD_BYTES: u32 = 268_435_455;
 
-/// Notes the rules of `[anonymous]` that need to know who asks.
-pub(crate) fn refuse_names(reader: &mut Reader, entry: &Entry<'_, '_>) {
-    let texts: Vec<_> = match entry.value.get_ref() {
-        DeValue::Array(items) => {
-            items.iter().filter_map(|item| Some((item.get_ref().as_str()?, item.span()))).collect()
-        }
-        DeValue::String(text) => vec![(&**text, entry.value.span())],
-        _ => Vec::new(),
-    };
-    for (text, span) in texts {
-        let Ok(template) = Template::parse(text) else { continue };
-        if let Some(hole) = template.placeholders().find(|hole| *hole != Placeholder::ClientId) {
-            reader.error_help(
-                span,
-                format!("`{hole}` has no value for anonymous clients"),
-                "write `+` or a fixed text in its place",
-            );
-        }
+/// Notes what a rule needs to know of clients who say nothing but their client id.
+fn refuse_names(reader: &mut Reader, text: &Text<'_>, template: &Template) {
+    for (hole, span) in template.holes().filter(|(hole, _)| *hole != Placeholder::ClientId) {
+        let written = text.text.get(span.clone()).map_or_else(|| hole.to_string(), str::to_owned);
+        reader.error_help(
+            reader.inside(text, span),
+            format!("`{written}` has no value for anonymous clients"),
+            "write `+` or a fixed text in its place",
+        );
     }
 }
 

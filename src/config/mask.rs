@@ -3,9 +3,14 @@
 /// The same text with what stands after `password =`, `hash =` and the like, and whatever else looks like a hash,
 /// replaced by asterisks; every byte keeps its place and every line its end.
 pub(crate) fn without_secrets(text: &str) -> String {
+    masked(&masked(text, next_private_key), next_secret)
+}
+
+/// The text with what `next` finds in it, and in what comes behind, replaced by asterisks.
+fn masked(text: &str, next: fn(&str) -> Option<(usize, usize)>) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((start, end)) = next_secret(rest) {
+    while let Some((start, end)) = next(rest) {
         let (open, secret) = rest.split_at_checked(start).unwrap_or((rest, ""));
         let (secret, after) = secret.split_at_checked(end - start).unwrap_or((secret, ""));
         masked.push_str(open);
@@ -19,6 +24,23 @@ pub(crate) fn without_secrets(text: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// Bytes of what stands inside the first private key in PEM: of a file that was named by mistake. Never empty.
+fn next_private_key(text: &str) -> Option<(usize, usize)> {
+    const BEGIN: &str = "-----BEGIN ";
+    let mut from = 0;
+    while let Some(found) = text.get(from..)?.find(BEGIN) {
+        let label = from + found + BEGIN.len();
+        let Some(length) = text.get(label..)?.find("-----") else { break };
+        let start = label + length + "-----".len();
+        if text.get(label..start)?.contains("PRIVATE KEY") {
+            let end = text.get(start..)?.find("-----END").map_or(text.len(), |length| start + length);
+            return Some((start, end)).filter(|_| start < end);
+        }
+        from = start;
+    }
+    None
 }
 
 /// Bytes of the first secret; never empty.
@@ -119,6 +141,11 @@ mod tests {
             ("password_file = 'a'", "password_file = 'a'"),
             ("publish = [\"$6$a\", '$SYS/#']", "publish = [\"****\", '$SYS/#']"),
             ("password = \"\"\nx = 1", "password = \"\"\nx = 1"),
+            (
+                "-----BEGIN X-----\nab\n-----END X-----\n-----BEGIN EC PRIVATE KEY-----\ncd=\n-----END EC PRIVATE KEY-----\ne",
+                "-----BEGIN X-----\nab\n-----END X-----\n-----BEGIN EC PRIVATE KEY-----\n***\n-----END EC PRIVATE KEY-----\ne",
+            ),
+            ("-----BEGIN PRIVATE KEY-----torn", "-----BEGIN PRIVATE KEY-----****"),
         ] {
             assert_eq!(without_secrets(text), masked);
             assert_eq!(text.len(), masked.len());

@@ -36,7 +36,7 @@ use crate::{
     diag::Report,
     policy::{Block, Owner},
 };
-use block::{Draft, Taken};
+use block::{Asker, Draft, Taken};
 use reader::{Entry, Reader, entries};
 
 pub use roles::{RoleId, Roles};
@@ -75,8 +75,8 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> Config {
             "identity" => settings.identity(&mut reader, &entry),
             "compat" => settings.compat(&mut reader, &entry),
             "roles" => roles.read(&mut reader, &entry),
-            "everyone" => everyone = plain_block(&mut reader, &entry, Owner::Everyone),
-            "anonymous" => anonymous = plain_block(&mut reader, &entry, Owner::Anonymous),
+            "everyone" => everyone = plain_block(&mut reader, &entry, Owner::Everyone, Asker::Named),
+            "anonymous" => anonymous = plain_block(&mut reader, &entry, Owner::Anonymous, Asker::Nameless),
             _ => reader.unknown_key(&entry, &SECTIONS),
         }
     }
@@ -106,17 +106,15 @@ pub(crate) fn check_version(reader: &mut Reader, value: Option<&reader::Value<'_
 }
 
 /// A block of rules that has nothing else in its table.
-fn plain_block(reader: &mut Reader, entry: &Entry<'_, '_>, owner: Owner) -> Option<Arc<Block>> {
+fn plain_block(reader: &mut Reader, entry: &Entry<'_, '_>, owner: Owner, asker: Asker) -> Option<Arc<Block>> {
     let table = reader.table(entry.key, entry.value)?;
-    let mut draft = Draft::default();
+    let mut draft = Draft::of(asker);
     for inner in entries(table) {
         if draft.take(reader, &inner) == Taken::No {
             reader.unknown_key(&inner, &block::KEYS);
-        } else if owner == Owner::Anonymous {
-            block::refuse_names(reader, &inner);
         }
     }
-    Some(draft.finish(owner))
+    Some(draft.finish(reader, owner))
 }
 
 #[cfg(test)]

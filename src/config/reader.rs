@@ -65,7 +65,7 @@ impl Reader {
 
     fn duplicate(&mut self, text: &str, span: Range<usize>, headers: &Headers<'_>) {
         let key = text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']);
-        let (line, _) = self.source.position(span.start);
+        let line = self.source.line_of(span.start);
         let first = text
             .get(..span.end)
             .and_then(|before| before.rsplit('\n').next())
@@ -82,7 +82,7 @@ impl Reader {
 
     fn syntax(&mut self, text: &str, error: &toml::de::Error) {
         let span = error.span().unwrap_or(0..0);
-        let (line, _) = self.source.position(span.start);
+        let line = self.source.line_of(span.start);
         // Of several mistakes in a line all but the first are mostly its consequences.
         if self.garbled.last() == Some(&line) {
             return;
@@ -99,14 +99,19 @@ impl Reader {
         !self.garbled.is_empty()
     }
 
+    /// The file, for whoever cites it later.
+    pub(crate) fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.source)
+    }
+
     /// What `explain` cites for something at this byte.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        Place { file: Arc::clone(&self.file), line: self.source.position(offset).0 }
+        Place { file: Arc::clone(&self.file), line: self.source.line_of(offset) }
     }
 
     /// Notes a mistake unless it stands in a garbled line.
     pub(crate) fn push(&mut self, mistake: Diagnostic) {
-        let line = mistake.place.as_ref().map(|(source, span)| source.position(span.start).0);
+        let line = mistake.place.as_ref().map(|(source, span)| source.line_of(span.start));
         if line.is_none_or(|line| self.garbled.binary_search(&line).is_err()) {
             self.found.push(mistake);
         }
@@ -125,6 +130,16 @@ impl Reader {
         help: impl Into<String>,
     ) {
         self.push(Diagnostic::error(&self.source, span, message).help(help));
+    }
+
+    /// Notes a warning with its remedy.
+    pub(crate) fn warning_help(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Diagnostic::warning(&self.source, span, message).help(help));
     }
 
     /// Notes a key that means nothing here.

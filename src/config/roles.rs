@@ -37,6 +37,12 @@ impl Roles {
         self.names.get(name).copied()
     }
 
+    /// The role that quarantined devices have instead of their own: the one of this name, if there is one.
+    #[must_use]
+    pub fn quarantine(&self) -> Option<RoleId> {
+        self.find("quarantine")
+    }
+
     /// The names in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(|name| &**name)
@@ -105,7 +111,7 @@ impl Draft {
                     reader.unknown_key(&inner, &known);
                 }
             }
-            let block = rules.finish(Owner::Role(role.key.into()));
+            let block = rules.finish(reader, Owner::Role(role.key.into()));
             self.roles.insert(role.key.into(), DraftRole { block, include });
         }
     }

@@ -164,6 +164,13 @@ fn certificate(reader: &mut Reader, entry: &Entry<'_, '_>) -> Vec<IdentitySource
         Some(items) => items.iter().collect(),
         None => vec![entry.value],
     };
+    if items.is_empty() {
+        reader.error_help(
+            entry.value.span(),
+            "`certificate` is empty, so no certificate could name a device",
+            "write where the name stands, or take the line out for the default `[\"cn\"]`",
+        );
+    }
     let mut sources: Vec<IdentitySource> = Vec::new();
     for item in items {
         let Some(source) = identity_source(reader, item) else { continue };
@@ -182,6 +189,9 @@ fn certificate(reader: &mut Reader, entry: &Entry<'_, '_>) -> Vec<IdentitySource
 
 fn identity_source(reader: &mut Reader, item: &super::reader::Value<'_>) -> Option<IdentitySource> {
     if let Some(table) = item.get_ref().as_table() {
+        if table.is_empty() {
+            reader.error_help(item.span(), "this table is empty", URI_HELP);
+        }
         let mut source = None;
         for inner in entries(table) {
             if inner.key == "san-uri" {

@@ -12,8 +12,9 @@ use crate::plugin::{Host, Level};
 #[cfg(panic = "abort")]
 compile_error!("a panic must refuse one request, not end the broker: build with panic = \"unwind\"");
 
-/// Where a panic began: the last bytes of the file's name, and the line. Without a destructor, because 2.0
-/// unloads the library while the thread lives on.
+/// Where a panic began: the last bytes of the file's name, and the line. It owns nothing, so that noting it cannot
+/// fail, allocate or leave a destructor behind in a thread of the broker's; see the parent module for the one that
+/// arc-swap leaves.
 #[derive(Clone, Copy)]
 struct Place {
     file: [u8; 64],

@@ -12,7 +12,11 @@
 //! - A non-zero answer to RELOAD ends a 2.1 broker and corrupts a 2.0 broker (signals.c, security.c). It is 0.
 //! - Strings of an event belong to the broker and live until the callback returns; the user name only until
 //!   `mosquitto_set_username`.
-//! - 2.0 unloads the library after cleanup: no thread and no exit handler of ours may be left.
+//! - 2.0 closes the library after cleanup (dlclose): no thread and no exit handler of ours may be left. Its code
+//!   stays mapped all the same. The first snapshot that a thread reads gives it a thread-local value of arc-swap's with
+//!   a destructor, and glibc keeps a library until the threads with such values have ended; for the main thread that
+//!   is the end of the process. That is as well: the destructor then runs in code that is there, and what is kept is
+//!   that code and a few bytes for each thread, for cleanup takes our state back. musl never unloads anything.
 //! - On armhf `struct mosquitto_evt_tick` has two layouts (32- and 64-bit `time_t`); nothing here reads or
 //!   writes it.
 

@@ -3,7 +3,7 @@
 use std::{
     fs::Metadata,
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use crate::diag::{Diagnostic, Severity};
@@ -23,15 +23,16 @@ pub fn this_user() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// What is wrong with the permissions of a file and of the folder that holds it.
+/// What is wrong with the permissions of a file and of the folders on the way to it.
 ///
 /// Whoever can write the policy is the policy. So it is an error if the file belongs to a stranger (neither
 /// root nor `user`, the one whom the broker runs as), if others may write it, or if a group may write it that is
 /// neither root's nor the owner's own (for the user of this process, the group of this process). The same holds
-/// for the folder, because who can rename there can replace the file; a sticky folder such as `/tmp`
-/// lets only owners rename and passes. That others can read a file with hashes is a warning.
+/// for every folder from the root down in which a part of `path` is looked up, symbolic links followed: who can
+/// rename in one of them can put another file, or another link, on the way. A sticky folder such as `/tmp` lets only
+/// owners rename and passes. That others can read a file with hashes is a warning.
 ///
-/// The folder is that of the file `path` leads to after symbolic links. Empty if all is well.
+/// Empty if all is well.
 #[must_use]
 pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -49,17 +50,27 @@ pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<D
                 .help(format!("chmod o-rwx `{shown}`"))
         });
     }
-    if let Some((folder, metadata)) = folder_of(path)
-        && let Some(fault) = writer(&metadata, user)
-        && (metadata.mode() & STICKY == 0 || matches!(fault, Fault::Stranger(_)))
-    {
+    let folders = folders(path);
+    for folder in &folders {
+        let Ok(metadata) = std::fs::metadata(folder) else { continue };
+        let Some(fault) = writer(&metadata, user) else { continue };
+        if metadata.mode() & STICKY != 0 && !matches!(fault, Fault::Stranger(_)) {
+            continue;
+        }
+        let holds_it = folders.last() == Some(folder);
         let folder = folder.display();
+        let help = if holds_it {
+            format!("{} `{folder}`", fault.remedy())
+        } else {
+            // That folder may be somebody's home, and right as it is.
+            "keep the file where only root can change the way to it, such as in `/etc/citronella`".to_owned()
+        };
         found.push(
             Diagnostic::general(format!(
                 "the folder `{folder}` {}, so `{shown}` can be replaced",
                 fault.words()
             ))
-            .help(format!("{} `{folder}`", fault.remedy())),
+            .help(help),
         );
     }
     found
@@ -117,8 +128,36 @@ fn primary_group(user: u32) -> Option<u32> {
     Some(known.gid.as_raw())
 }
 
-fn folder_of(path: &Path) -> Option<(PathBuf, Metadata)> {
-    let folder = path.canonicalize().ok()?.parent()?.to_owned();
-    let metadata = std::fs::metadata(&folder).ok()?;
-    Some((folder, metadata))
+/// Each folder in which a part of `path` is looked up, from the root to the one that holds the file, without links.
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let Ok(whole) = std::path::absolute(path) else { return Vec::new() };
+    let mut ahead: Vec<PathBuf> = Vec::new();
+    let go = |ahead: &mut Vec<PathBuf>, way: &Path| {
+        ahead.extend(way.components().rev().map(|part| part.as_os_str().into()));
+    };
+    go(&mut ahead, &whole);
+    let mut here = PathBuf::from("/");
+    let mut folders: Vec<PathBuf> = Vec::new();
+    let mut links = 0;
+    while let Some(part) = ahead.pop() {
+        match part.components().next() {
+            Some(Component::RootDir) => here = part,
+            Some(Component::ParentDir) => drop(here.pop()),
+            Some(Component::Normal(_)) => {
+                // The last one stays last, wherever the way has been before.
+                folders.retain(|folder| *folder != here);
+                folders.push(here.clone());
+                let next = here.join(part);
+                match std::fs::read_link(&next) {
+                    Ok(target) if links < super::replace::MAX_LINKS => {
+                        links += 1;
+                        go(&mut ahead, &target);
+                    }
+                    Ok(_) | Err(_) => here = next,
+                }
+            }
+            Some(Component::CurDir | Component::Prefix(_)) | None => {}
+        }
+    }
+    folders
 }

@@ -10,19 +10,25 @@ use std::{
 
 use thiserror::Error;
 
+use super::lock;
+
 /// Mode of a file that was not there before; its group is the folder's.
 const NEW_FILE_MODE: u32 = 0o640;
 
 /// A file that no other writer of ours can change while this value lives.
 ///
-/// The lock is an advisory one (flock) on the folder, so it leaves nothing behind and ends with the process.
-/// It covers all files of that folder.
+/// The lock is that of a file of its own, `.citronella.lock`, and covers all files of its folder. It is not taken on
+/// the folder itself: whoever can read that could hold it, and keep a device from being locked out.
 #[derive(Debug)]
 pub struct Locked {
     /// After symbolic links.
     path: PathBuf,
     folder: File,
+    _lock: File,
 }
+
+/// Stays in each folder in which we change files; only the folder's owner and root can open it.
+pub(crate) const LOCK: &str = ".citronella.lock";
 
 /// Why a file was not replaced. The old one is as it was.
 #[derive(Debug, Error)]
@@ -34,18 +40,19 @@ pub struct ReplaceError {
 }
 
 impl Locked {
-    /// Follows symbolic links to the real file, and waits until no other writer holds its folder. The file
-    /// itself need not exist.
+    /// Follows symbolic links to the real file, and waits some seconds until no other writer holds its folder. The
+    /// file itself need not exist.
     ///
     /// # Errors
     ///
-    /// The folder does not exist or cannot be opened, or links go round in a circle.
+    /// The folder does not exist or cannot be written, another writer does not let go of it, or links go round in a
+    /// circle.
     pub fn new(path: &Path) -> Result<Self, ReplaceError> {
         let failed = |source| ReplaceError { path: path.to_owned(), action: "locked", source };
         let path = resolve(path).map_err(failed)?;
         let folder = File::open(parent(&path)).map_err(failed)?;
-        folder.lock().map_err(failed)?;
-        Ok(Self { path, folder })
+        let lock = lock::acquire(&parent(&path).join(LOCK), lock::PATIENCE).map_err(failed)?;
+        Ok(Self { path, folder, _lock: lock })
     }
 
     /// The real file, after symbolic links.
@@ -62,39 +69,7 @@ impl Locked {
     /// The folder cannot be written, the disk is full, or the old owner cannot be kept.
     pub fn replace(&self, content: &[u8]) -> Result<(), ReplaceError> {
         self.sweep();
-        self.put(content, None)
-    }
-
-    /// The same with exactly this mode, whatever it was before, and without looking for what a killed writer left:
-    /// for folders with thousands of files, whose owner clears them away by itself.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::replace`].
-    pub fn replace_with_mode(&self, content: &[u8], mode: u32) -> Result<(), ReplaceError> {
-        self.put(content, Some(mode))
-    }
-
-    fn put(&self, content: &[u8], mode: Option<u32>) -> Result<(), ReplaceError> {
-        let failed = |action| move |source| ReplaceError { path: self.path.clone(), action, source };
-        let old = match std::fs::metadata(&self.path) {
-            Ok(old) => Some(old),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed("examined")(error)),
-        };
-        let mut new = tempfile::Builder::new()
-            .prefix(&prefix(&self.path))
-            .suffix(SUFFIX)
-            .rand_bytes(RANDOM_BYTES)
-            .tempfile_in(parent(&self.path))
-            .map_err(failed("written beside itself"))?;
-        new.write_all(content).map_err(failed("written"))?;
-        keep_owner(new.as_file(), old.as_ref(), &self.folder).map_err(failed("given its old owner"))?;
-        let mode = mode.unwrap_or_else(|| old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777));
-        new.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed("given its mode"))?;
-        new.as_file().sync_all().map_err(failed("flushed to disk"))?;
-        new.persist(&self.path).map_err(|error| failed("replaced")(error.error))?;
-        self.folder.sync_all().map_err(failed("flushed to disk"))
+        put(&self.path, &self.folder, content, None)
     }
 
     /// Removes what a writer left behind that was killed before its rename. Nobody is writing now: the lock is ours.
@@ -110,6 +85,41 @@ impl Locked {
             }
         }
     }
+}
+
+/// Puts `content` in the place of `path` in one step, with exactly this mode, and takes no lock: for whoever holds one
+/// of its own. Symbolic links are followed to the real file.
+///
+/// # Errors
+///
+/// The folder cannot be opened or written, the disk is full, or links go round in a circle.
+pub(crate) fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), ReplaceError> {
+    let failed = |source| ReplaceError { path: path.to_owned(), action: "replaced", source };
+    let path = resolve(path).map_err(failed)?;
+    let folder = File::open(parent(&path)).map_err(failed)?;
+    put(&path, &folder, content, Some(mode))
+}
+
+fn put(path: &Path, folder: &File, content: &[u8], mode: Option<u32>) -> Result<(), ReplaceError> {
+    let failed = |action| move |source| ReplaceError { path: path.to_owned(), action, source };
+    let old = match std::fs::metadata(path) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed("examined")(error)),
+    };
+    let mut new = tempfile::Builder::new()
+        .prefix(&prefix(path))
+        .suffix(SUFFIX)
+        .rand_bytes(RANDOM_BYTES)
+        .tempfile_in(parent(path))
+        .map_err(failed("written beside itself"))?;
+    new.write_all(content).map_err(failed("written"))?;
+    keep_owner(new.as_file(), old.as_ref(), folder).map_err(failed("given its old owner"))?;
+    let mode = mode.unwrap_or_else(|| old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777));
+    new.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed("given its mode"))?;
+    new.as_file().sync_all().map_err(failed("flushed to disk"))?;
+    new.persist(path).map_err(|error| failed("replaced")(error.error))?;
+    folder.sync_all().map_err(failed("flushed to disk"))
 }
 
 /// Of the file that is to take the old one's place. Its name begins with a dot.
@@ -139,11 +149,13 @@ fn keep_owner(new: &File, old: Option<&Metadata>, folder: &File) -> io::Result<(
     std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))
 }
 
+/// SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
+pub(super) const MAX_LINKS: usize = 40;
+
 /// The file a path leads to, which need not exist; only its folder must.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    // SOURCE: MAXSYMLINKS of Linux, path_resolution(7).
-    for _ in 0..40 {
+    for _ in 0..MAX_LINKS {
         match std::fs::read_link(&path) {
             Ok(target) => path = parent(&path).join(target),
             Err(_) => {
@@ -156,7 +168,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::from_raw_os_error(libc::ELOOP))
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -10,6 +10,14 @@ fn with_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// What a folder holds, in alphabetical order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 fn faults(path: &Path, holds: Holds) -> Vec<(Severity, String)> {
     judge(path, &fs::metadata(path).unwrap(), holds, this_user())
         .into_iter()
@@ -58,7 +66,7 @@ fn replacing_keeps_the_mode_follows_links_and_leaves_nothing_behind() {
     assert_eq!(fs::read_to_string(&real).unwrap(), "new");
     assert_eq!(fs::metadata(&real).unwrap().mode() & 0o7777, 0o604);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    assert_eq!(names(dir.path()), [replace::LOCK, "link", "real"]);
 }
 
 #[test]
@@ -102,18 +110,62 @@ fn a_second_writer_waits_for_the_first() {
 }
 
 #[test]
+fn who_can_only_read_the_folder_cannot_hold_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    // All that a reader of a folder can open for a lock: the folder and the readable files in it.
+    fs::write(&path, "old").unwrap();
+    Locked::new(&path).unwrap().replace(b"older").unwrap();
+    with_mode(dir.path(), 0o755);
+    let held = [dir.path(), &path].map(|path| File::open(path).unwrap());
+    for file in &held {
+        file.lock().unwrap();
+    }
+    Locked::new(&path).unwrap().replace(b"new").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert_eq!(fs::metadata(dir.path().join(replace::LOCK)).unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn a_lock_that_root_takes_first_is_the_folders_owners() {
+    let dir = tempfile::tempdir().unwrap();
+    if std::os::unix::fs::chown(dir.path(), Some(12_345), Some(23_456)).is_err() {
+        return; // only root can give folders away
+    }
+    drop(Locked::new(&dir.path().join("f")).unwrap());
+    let made = fs::metadata(dir.path().join(replace::LOCK)).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.mode() & 0o7777), (12_345, 23_456, 0o600));
+}
+
+#[test]
+fn a_lock_that_is_never_let_go_of_ends_in_an_error_that_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let patience = std::time::Duration::from_millis(50);
+    let held = acquire(&path, patience).unwrap();
+    let said = acquire(&path, patience).unwrap_err().to_string();
+    assert!(said.starts_with("another command holds the lock `") && said.contains("/lock`"), "{said}");
+    drop(held);
+    acquire(&path, patience).unwrap();
+}
+
+#[test]
+fn a_lock_is_not_sought_behind_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("elsewhere"), "").unwrap();
+    symlink("elsewhere", dir.path().join(replace::LOCK)).unwrap();
+    assert!(Locked::new(&dir.path().join("f")).is_err());
+}
+
+#[test]
 fn what_a_killed_writer_left_goes_with_the_next_change_and_nothing_else_does() {
     let dir = tempfile::tempdir().unwrap();
     for name in [".f.Ab12Cd.new", ".f.new", ".g.Ab12Cd.new", "f.Ab12Cd.new", ".f.Ab12Cd.old"] {
         fs::write(dir.path().join(name), "").unwrap();
     }
     Locked::new(&dir.path().join("f")).unwrap().replace(b"new").unwrap();
-    let mut left: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    left.sort();
-    assert_eq!(left, [".f.Ab12Cd.old", ".f.new", ".g.Ab12Cd.new", "f", "f.Ab12Cd.new"]);
+    let left = names(dir.path());
+    assert_eq!(left, [replace::LOCK, ".f.Ab12Cd.old", ".f.new", ".g.Ab12Cd.new", "f", "f.Ab12Cd.new"]);
 }
 
 #[test]
@@ -153,6 +205,45 @@ fn a_folder_where_others_may_rename_is_an_error_unless_it_is_sticky() {
     assert_eq!(faults(&path, Holds::Rules).len(), 1);
     with_mode(dir.path(), 0o1777);
     assert_eq!(faults(&path, Holds::Rules), []);
+}
+
+#[test]
+fn every_folder_on_the_way_is_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for folder in ["safe", "safe/deep", "loose", "links"] {
+        fs::create_dir(path(folder)).unwrap();
+        with_mode(&path(folder), 0o755);
+    }
+    fs::write(path("safe/deep/f"), "").unwrap();
+    with_mode(&path("safe/deep/f"), 0o640);
+    symlink("../safe/deep/f", path("loose/to-file")).unwrap();
+    symlink(path("loose"), path("links/to-folder")).unwrap();
+    let ways = ["safe/deep/f", "loose/to-file", "links/to-folder/to-file", "links/to-folder/../safe/deep/f"];
+    let blamed = |loose: &str| {
+        with_mode(&path(loose), 0o777);
+        let found = ways.map(|way| {
+            let said = faults(&path(way), Holds::Rules);
+            assert!(said.iter().all(|(_, said)| said.contains(&format!("{}`", path(loose).display()))));
+            said.len()
+        });
+        with_mode(&path(loose), 0o755);
+        found
+    };
+    assert_eq!(blamed("safe/deep"), [1, 1, 1, 1]);
+    assert_eq!(blamed("safe"), [1, 1, 1, 1]);
+    assert_eq!(blamed("loose"), [0, 1, 1, 0]);
+    assert_eq!(blamed("links"), [0, 0, 1, 1]);
+    assert_eq!(ways.map(|way| faults(&path(way), Holds::Rules).len()), [0; 4]);
+}
+
+#[test]
+fn links_in_a_circle_are_judged_and_not_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    symlink("b", dir.path().join("a")).unwrap();
+    symlink("a", dir.path().join("b")).unwrap();
+    let some = fs::metadata(dir.path()).unwrap();
+    assert_eq!(judge(&dir.path().join("a"), &some, Holds::Rules, this_user()), []);
 }
 
 #[test]

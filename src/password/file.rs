@@ -23,8 +23,9 @@ pub struct User {
 ///
 /// Lines are split as Mosquitto splits them: `#` in the first column starts a comment, blank lines are
 /// skipped, name and hash are trimmed, what follows a second `:` is ignored. Unlike in Mosquitto 2.0, where a
-/// bad entry is dropped and a line without `:` skipped in silence, a bad entry and a second one for a name are
-/// errors, as in 2.1, and a line without `:` is a warning.
+/// bad entry is dropped and a line without `:` skipped in silence, a bad hash and a second one for a name are
+/// errors, as in 2.1, and a line without `:` is a warning. So is a user whom no device could be called, such as
+/// `bob+iot@example.com`, who is nobody here and left out.
 pub fn parse(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>, Vec<User>) {
     let source = Source::new(path, without_hashes(text));
     let mut users: Vec<User> = Vec::new();
@@ -39,7 +40,7 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>, Vec<
         match entry(&source, at, line) {
             Ok(user) => {
                 if let Some(first) = seen.get(&user.name) {
-                    let (line, _) = source.position(first.start);
+                    let line = source.line_of(first.start);
                     report.push(
                         Diagnostic::error(
                             &source,
@@ -72,8 +73,12 @@ fn entry(source: &Arc<Source>, at: usize, line: &str) -> Result<User, Box<Diagno
     let name = name.trim();
     ident::check_name(name).map_err(|error| {
         Box::new(
-            Diagnostic::error(source, span.clone(), format!("no device can be called `{name}`: {error}"))
-                .help("rename the user or take the line out"),
+            Diagnostic::warning(
+                source,
+                span.clone(),
+                format!("no device can be called `{name}`, so this user is refused: {error}"),
+            )
+            .help("rename the user or take the line out"),
         )
     })?;
     let hash = PasswordHash::parse(hash).map_err(|error| {
@@ -144,8 +149,8 @@ mod tests {
             "passwd:2:1: warning: this line has no `:`",
             "passwd:3:1: error: `a` stands here a second time, first in line 1",
             "passwd:4:1: error: the entry of `b`: this is not a password hash",
-            "passwd:5:1: error: no device can be called ``",
-            "passwd:6:1: error: no device can be called `c/d`",
+            "passwd:5:1: warning: no device can be called ``, so this user is refused",
+            "passwd:6:1: warning: no device can be called `c/d`, so this user is refused",
             "passwd:7:2: warning: this line has no `:`",
             "passwd:8:1: error: the entry of `f`",
         ] {

@@ -81,13 +81,16 @@ fn costs_beyond_the_ceilings_are_refused_before_any_work() {
         format!("$argon2id$v=19${costs}$c29tZXNhbHQ$VzOZmM3DgwG+PTXiqyC/3BWrTe2t90ySz+vi2DFSTbI")
     };
     for (good, text) in [
-        (true, format!("$7$10000000$c2FsdA==${hash64}")),
-        (false, format!("$7$10000001$c2FsdA==${hash64}")),
+        (true, format!("$7$1000000$c2FsdA==${hash64}")),
+        (false, format!("$7$1000001$c2FsdA==${hash64}")),
         (false, format!("$7$0$c2FsdA==${hash64}")),
         (false, format!("$7$101abc$c2FsdA==${hash64}")),
         (false, format!("$7$+101$c2FsdA==${hash64}")),
         (false, format!("$7$4294967297$c2FsdA==${hash64}")),
-        (true, argon("m=262144,t=10,p=4")),
+        (true, argon("m=262144,t=4,p=4")),
+        (false, argon("m=262144,t=5,p=4")),
+        (true, argon("m=117647,t=10,p=1")),
+        (false, argon("m=117648,t=10,p=1")),
         (false, argon("m=262145,t=1,p=1")),
         (false, argon("m=1024,t=11,p=1")),
         (false, argon("m=1024,t=0,p=1")),
@@ -96,7 +99,9 @@ fn costs_beyond_the_ceilings_are_refused_before_any_work() {
     ] {
         let result = PasswordHash::parse(&text);
         assert_eq!(result.is_ok(), good, "{text}: {result:?}");
-        assert!(good || matches!(result, Err(PasswordHashError::Number { .. })), "{text}: {result:?}");
+        use PasswordHashError as E;
+        assert!(good || matches!(result, Err(E::Number { .. } | E::Cost)), "{text}: {result:?}");
+        assert!(result.is_err() || result.unwrap().cost() <= MAX_COST, "{text}");
     }
 }
 
@@ -167,6 +172,16 @@ fn a_decoy_costs_the_same_and_accepts_nothing() {
         assert_eq!(decoy.cost(), kind.cost());
         assert_eq!(decoy.verify(b""), Ok(false), "{kind}");
     }
+}
+
+#[test]
+fn one_ceiling_holds_for_all_kinds() {
+    assert_eq!(Kind::Pbkdf2 { iterations: MAX_ITERATIONS }.cost(), MAX_COST);
+    assert!(make::FOR_PEOPLE.cost() < MAX_COST / 10, "what we make has room to grow");
+    assert_eq!(
+        PasswordHashError::Cost.to_string(),
+        "the password hash would take too long to verify: its memory times its passes are more than 1176470 KiB"
+    );
 }
 
 #[test]

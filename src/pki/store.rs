@@ -19,7 +19,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::fs::{Locked, ReplaceError, UNFINISHED};
+use crate::fs::{PATIENCE, ReplaceError, UNFINISHED, acquire, replace_with_mode};
 
 /// Where the authority is, unless told otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/etc/citronella/pki";
@@ -95,17 +95,10 @@ impl Store {
         self.directory.join("certs").join(format!("{serial}.crt"))
     }
 
-    /// Waits until nobody else writes, then clears away what a killed writer left.
+    /// Waits some seconds until nobody else writes, then clears away what a killed writer left.
     pub(crate) fn lock(&self) -> Result<Lock, FileError> {
         let path = self.directory.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(PRIVATE)
-            .open(&path)
-            .map_err(at("open", &path))?;
-        file.lock().map_err(at("lock", &path))?;
+        let file = acquire(&path, PATIENCE).map_err(at("lock", &path))?;
         for folder in [self.directory.clone(), self.directory.join("certs")] {
             sweep(&folder);
         }
@@ -130,9 +123,9 @@ pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("make", path))
 }
 
-/// Replaces `path` by these bytes whole or not at all, with exactly this mode.
+/// Replaces `path` by these bytes whole or not at all, with exactly this mode. The caller holds the [`Lock`].
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
-    Ok(Locked::new(path)?.replace_with_mode(bytes, mode)?)
+    Ok(replace_with_mode(path, bytes, mode)?)
 }
 
 /// Writes a file that is not there, in a folder that nobody else knows of yet.

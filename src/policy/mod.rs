@@ -25,15 +25,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ask;
 mod cover;
 mod decide;
 mod fill;
+mod help;
 mod index;
 mod meet;
 mod reason;
 mod walk;
 mod witness;
 
+pub use ask::{Action, Message};
 pub use decide::Policy;
 pub use fill::fillable;
 pub use index::Index;

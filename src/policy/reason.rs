@@ -188,7 +188,7 @@ impl<'a> RuleRef<'a> {
 
 impl<'a> Asked<'a> {
     /// The filter asked for, if there is one with wildcards.
-    fn wild_filter(&self) -> Option<Filter<'a>> {
+    pub(super) fn wild_filter(&self) -> Option<Filter<'a>> {
         match self.request {
             Request::Subscribe { filter } => Filter::parse(filter).ok().filter(|filter| filter.is_wild()),
             Request::Publish { .. } | Request::Receive { .. } | Request::Unsubscribe { .. } => None,
@@ -198,12 +198,23 @@ impl<'a> Asked<'a> {
 
 impl fmt::Display for Decision<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.told_with(self.witness().as_deref()).fmt(f)
+    }
+}
+
+impl Decision<'_> {
+    /// Its text for whoever has its [`witness`](Self::witness) already, which is dear.
+    pub fn told_with<'w>(&'w self, witness: Option<&'w str>) -> impl fmt::Display + 'w {
+        fmt::from_fn(move |f| self.write(f, witness))
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, witness: Option<&str>) -> fmt::Result {
         let asked = match self {
             Self::Allow(allowed) => return write!(f, "allowed: {allowed}"),
             Self::Deny(Denied::Rule { asked, .. } | Denied::NoRule { asked, .. }) => asked,
             Self::Deny(denied) => return write!(f, "refused: {denied}"),
         };
-        match (self.witness(), self) {
+        match (witness, self) {
             (Some(witness), Self::Deny(Denied::Rule { rule, .. })) => write!(
                 f,
                 "refused: `{}` also matches `{}`, denied by {}",

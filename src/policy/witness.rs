@@ -48,7 +48,7 @@ impl<'t> Shape<'t> {
 }
 
 /// The text of a level of a rule, if it has one.
-fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
+pub(super) fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
     match level {
         Level::Text(text) => Some(text),
         Level::Hole { prefix, placeholder, suffix } => {
@@ -60,9 +60,17 @@ fn filled<'t>(level: Level<'t>, subject: &Subject<'_>) -> Option<Cow<'t, str>> {
 
 /// A short text that no rule, no value and not the filter itself mentions.
 fn fresh_text(policy: &Policy<'_>, subject: &Subject<'_>, filter: Filter<'_>) -> String {
+    // Only what looks like a candidate is kept: there are many rules, and most speak of other things.
+    let starts = |text: &str| text.starts_with(['x', 'y', 'z']);
+    let mut values = subject.device.into_iter().chain([subject.client_id]);
+    let value_starts = values.any(starts) || subject.attributes.iter().any(|(_, value)| starts(value));
+    let might = |template: &Template| {
+        template.as_str().split('/').any(|level| starts(level) || (value_starts && level.starts_with('{')))
+    };
     let mut mentioned: HashSet<Cow<'_, str>> = filter.levels().map(Cow::Borrowed).collect();
     for (_, index) in policy.indexes() {
-        for rule in index.blocks().iter().flat_map(|block| &block.rules) {
+        let rules = index.blocks().iter().flat_map(|block| &block.rules);
+        for rule in rules.filter(|rule| might(&rule.template)) {
             mentioned.extend(rule.template.levels().filter_map(|level| filled(level, subject)));
         }
     }
@@ -71,4 +79,45 @@ fn fresh_text(policy: &Policy<'_>, subject: &Subject<'_>, filter: Filter<'_>) ->
         .chain((1..).map(|number: u32| format!("x{number}")))
         .find(|text| !mentioned.contains(text.as_str()));
     free.unwrap_or_else(|| "x".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diag::Source,
+        policy::{Actions, Attributes, Block, Effect, Index, Limits, Owner, Request, WideSubscribe},
+    };
+
+    /// The witness that the client `x`, whose attribute `k` is `y`, gets for `a/+`.
+    fn witness(templates: &[&str]) -> Option<String> {
+        let source = Source::new("f", "");
+        let rules = templates.iter().map(|text| Rule {
+            effect: Effect::Allow,
+            actions: Actions::SUBSCRIBE,
+            template: Template::parse(text).unwrap(),
+            place: source.place(0),
+        });
+        let block = Block { owner: Owner::Everyone, limits: Limits::default(), rules: rules.collect() };
+        let index = Index::compile(&[block.into()]);
+        let attributes = Attributes::new([("k".to_owned(), "y".to_owned())]);
+        let subject = Subject { device: Some("x"), client_id: "z", attributes: &attributes };
+        let policy = Policy::new(Some(&index), None, WideSubscribe::Strict);
+        policy.decide(&subject, &Request::Subscribe { filter: "a/+" }).witness()
+    }
+
+    #[test]
+    fn free_levels_get_a_text_that_no_rule_comes_to() {
+        for (templates, expected) in [
+            (&["b"][..], "a/x"),
+            (&["a/x"], "a/y"),
+            (&["a/{device}"], "a/y"),
+            (&["a/{device}", "a/{attr.k}"], "a/z"),
+            (&["a/{device}", "a/{attr.k}", "a/{clientid}"], "a/x1"),
+            (&["a/{device}", "a/{attr.k}", "a/z", "a/x1", "a/{device}2"], "a/x3"),
+            (&["a/{device}", "a/y{attr.other}"], "a/y"),
+        ] {
+            assert_eq!(witness(templates).as_deref(), Some(expected), "{templates:?}");
+        }
+    }
 }

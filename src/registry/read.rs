@@ -36,7 +36,7 @@ const KEYS: [&str; 8] = ["role", "roles", "attr", "state", "auth", "certificates
 pub fn parse(path: &Path, text: &str, config: &Config, report: &mut Report) -> Registry {
     let (mut reader, tree) = Reader::parse(path, text);
     crate::config::check_version(&mut reader, tree.get("version"));
-    let mut needs = Needs { config, by_roles: HashMap::default() };
+    let mut needs = Needs::of(config);
     let mut registry = Registry::default();
     for entry in entries(&tree).into_iter().filter(|entry| entry.key != "version") {
         let Some(mut device) = device(&mut reader, &entry, config) else { continue };
@@ -87,7 +87,7 @@ fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option
     for inner in entries(table) {
         fields.take(reader, &inner, config);
     }
-    let own = fields.rules.has_rules().then(|| fields.rules.finish(Owner::Device(entry.key.into())));
+    let own = fields.rules.finish(reader, Owner::Device(entry.key.into()));
     Some(Device {
         name: name.ok()?,
         place: reader.place(entry.span.start),
@@ -98,7 +98,8 @@ fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option
         certificates: fields.certificates,
         revoked: fields.revoked.into(),
         password: fields.password,
-        own,
+        // Limits alone allow nothing.
+        own: Some(own).filter(|own| !own.rules.is_empty()),
     })
 }
 
@@ -168,32 +169,48 @@ fn attributes(reader: &mut Reader, entry: &Entry<'_, '_>) -> Attributes {
 struct Needs<'c> {
     config: &'c Config,
     by_roles: HashMap<Arc<[RoleId]>, Arc<[Need]>, foldhash::fast::RandomState>,
+    /// Of the rules that a device has in quarantine. All that are not retired are held to them: the hour in which one
+    /// has to be quarantined is the wrong one to learn what it lacks.
+    quarantine: Arc<[Need]>,
 }
 
+#[derive(Eq, PartialEq)]
 struct Need {
     attribute: Box<str>,
     rule: Place,
 }
 
-impl Needs<'_> {
+impl<'c> Needs<'c> {
+    fn of(config: &'c Config) -> Self {
+        let whole = config.roles.quarantine().map_or_else(Box::default, |role| config.roles.expand(&[role]));
+        let quarantine =
+            whole.iter().filter_map(|role| config.roles.block(*role)).flat_map(|block| needs(block));
+        Self { config, by_roles: HashMap::default(), quarantine: quarantine.collect() }
+    }
+
     /// Notes the attributes that a device must have and has not. A deny that cannot be filled would refuse it
     /// everything, which is better said here than found out on the broker.
     fn check(&mut self, reader: &mut Reader, span: &Range<usize>, device: &Device) {
         let shared = self.of_roles(&device.roles);
         let own: Vec<Need> = device.own.iter().flat_map(|own| needs(own)).collect();
+        let always = shared.iter().chain(&own).map(|need| (need, "needs"));
+        let may_come = device.state != State::Retired;
+        let quarantine = self.quarantine.iter().filter(|need| may_come && !shared.contains(need));
         let name = &device.name;
-        for Need { attribute, rule } in shared.iter().chain(&own) {
+        for (Need { attribute, rule }, needs) in
+            always.chain(quarantine.map(|need| (need, "needs in quarantine")))
+        {
             match device.attributes.get(attribute) {
                 None => reader.error_help(
                     span.clone(),
-                    format!("`{name}` lacks the attribute `{attribute}`, which the deny rule at {rule} needs"),
+                    format!("`{name}` lacks the attribute `{attribute}`, which the deny rule at {rule} {needs}"),
                     format!("add `attr = {{ {attribute} = \"…\" }}`"),
                 ),
                 Some(value) if !fillable(value) => reader.error_help(
                     span.clone(),
                     format!(
                         "the attribute `{attribute}` of `{name}` is `{value}`, which cannot stand in a topic as the \
-                         deny rule at {rule} needs"
+                         deny rule at {rule} {needs}"
                     ),
                     "it must not be empty, start with `$`, or have `+`, `#`, `/` or control characters",
                 ),

@@ -16,13 +16,10 @@ use crate::{
     config::{self, Config, DefaultCertificates, RoleId},
     diag::{Diagnostic, Report},
     fs::{self, Holds},
-    ident, password,
+    password,
     policy::{Attributes, Index},
     registry::{self, Certificates, Device, Password, Registry},
 };
-
-/// The role that quarantined devices have instead of their own.
-const QUARANTINE: &str = "quarantine";
 
 /// Digits of a revision: enough to tell any two that ever were.
 const REVISION_DIGITS: usize = 12;
@@ -75,7 +72,12 @@ impl Snapshot {
 }
 
 fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
-    let text = files.read(config_path, Holds::Rules, "`citronella init` makes one")?;
+    let named_by = if config_path.exists() {
+        "it is to be a file like the one that `citronella init` makes"
+    } else {
+        "`citronella init` makes one"
+    };
+    let text = files.read(config_path, Holds::Rules, named_by)?;
     let config = config::parse(config_path, &text, &mut files.report);
 
     let registry_file = config.settings.registry_file.clone();
@@ -195,7 +197,8 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
     }
     let costliest =
         registry.iter().filter_map(Device::password).max_by_key(|hash| hash.cost()).map(|hash| hash.kind());
-    let client_ids = registry.iter().map(|device| device.name().as_str().len()).max().unwrap_or_default();
+    let names = registry.iter().map(|device| device.name().as_str());
+    let longest_name_bytes = names.map(str::len).max().unwrap_or_default();
     let mut indexes = Indexes { config: &config, by_roles: HashMap::default(), compiled: Vec::new() };
     let entries = registry.into_devices().map(|device| {
         let roles = indexes.of_roles(&device.roles);
@@ -205,7 +208,7 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
     let entries: Vec<Entry> = entries.collect();
     let devices = Devices::new(entries.into_iter(), indexes.compiled);
     let anonymous = config.anonymous.as_ref().map(|block| Index::compile(std::slice::from_ref(block)));
-    let quarantine = config.roles.find(QUARANTINE).map_or_else(Vec::new, |role| {
+    let quarantine = config.roles.quarantine().map_or_else(Vec::new, |role| {
         let whole = config.roles.expand(&[role]);
         whole.iter().filter_map(|role| config.roles.block(*role)).map(Arc::clone).collect()
     });
@@ -213,7 +216,7 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
         quarantine: Index::compile(&quarantine),
         anonymous,
         devices,
-        longest_name_bytes: client_ids.min(ident::MAX_NAME_BYTES),
+        longest_name_bytes,
         no_attributes: Attributes::default(),
         costliest,
         unlisted: Vec::new(),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod devices;
+mod help;
 mod load;
 
 use std::{fmt, path::PathBuf};

@@ -169,6 +169,22 @@ fn password_file_and_registry_come_together() {
 }
 
 #[test]
+fn a_user_whom_no_device_could_be_called_keeps_nobody_else_out() {
+    let settings = "version = 1\n[auth]\npassword_file = \"passwd\"\n";
+    let folder = Folder::new(settings, "version = 1\n[a]\n");
+    folder.write("passwd", &format!("bob+iot@example.com:{ARGON2}\na:{SHA512}\n"));
+    let loaded = folder.load();
+    assert_eq!(loaded.report.count(), (0, 1));
+    let said = loaded.report.iter().next().unwrap().to_string();
+    assert!(said.contains("passwd:1:1: warning: no device can be called `bob+iot@example.com`"), "{said}");
+    let snapshot = loaded.snapshot.unwrap();
+    assert!(snapshot.device("a").unwrap().password().is_some());
+    assert!(snapshot.device("bob+iot@example.com").is_none());
+    // Nor does anybody pay the price of a hash that is never verified.
+    assert_eq!(snapshot.costliest_hash().unwrap().kind(), Kind::Sha512);
+}
+
+#[test]
 fn without_certificates_a_device_accepts_none_unless_the_default_is_any_and_it_has_no_password() {
     let devices = format!("version = 1\n[a]\n[b]\npassword = \"{SHA512}\"\n[c]\ncertificates = []\n");
     let certificates = |settings: &str, name: &str| {

@@ -75,8 +75,21 @@ impl Template {
 
     /// The placeholders it needs values for, from the left, with repetitions.
     pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> {
-        self.levels().filter_map(|level| match level {
-            Level::Hole { placeholder, .. } => Some(placeholder),
+        self.holes().map(|(placeholder, _)| placeholder)
+    }
+
+    /// The same, each with its bytes in [`Self::as_str`], braces included.
+    pub fn holes(&self) -> impl Iterator<Item = (Placeholder, Range<usize>)> {
+        let mut next = 0;
+        let starts = self.text.split('/').map(move |level| {
+            let start = next;
+            next += level.len() + 1;
+            start..start + level.len()
+        });
+        starts.zip(self.levels()).filter_map(|(whole, level)| match level {
+            Level::Hole { prefix, placeholder, suffix } => {
+                Some((placeholder, whole.start + escape(&prefix).len()..whole.end - escape(&suffix).len()))
+            }
             Level::Text(_) | Level::Plus | Level::Hash => None,
         })
     }

@@ -55,6 +55,26 @@ fn change(broker: &Broker, fleet: &Fleet, lost: &str) {
     broker.reload();
 }
 
+/// Changes the registry and waits until these clients are closed, and have closed: with websockets over TLS 2.0 waits
+/// for that, 20 seconds if need be.
+#[track_caller]
+fn lock_out(broker: &Broker, fleet: &Fleet, lost: &str, clients: Vec<(&str, Client)>) {
+    let before = broker.log().len();
+    change(broker, fleet, lost);
+    let ended = clients.into_iter().map(|(id, mut client)| {
+        client.ended();
+        id
+    });
+    for id in ended.collect::<Vec<_>>() {
+        let line = |line: &&str| {
+            let ended = line.contains(" disconnected") || line.contains(" closed its connection");
+            ended && line.contains(&format!(": Client {id} "))
+        };
+        let found = wait_for(|| broker.log()[before..].lines().find(line).map(drop));
+        assert!(found.is_some(), "{id} is not closed");
+    }
+}
+
 broker_test!(who_is_locked_out_is_closed_at_once_and_nobody_else, |kind| {
     let fleet = fleet(kind);
     let broker = conf(kind, &fleet).start();
@@ -68,11 +88,9 @@ broker_test!(who_is_locked_out_is_closed_at_once_and_nobody_else, |kind| {
         for version in [Version::V311, Version::V5] {
             let lost_ways = ways(&broker, &fleet, "lost");
             let join = |(door, login): &(Door, Login)| Client::welcome(door, &login.clone().version(version));
-            let mut clients: Vec<_> = lost_ways.iter().map(join).collect();
-            change(&broker, &fleet, lost);
-            for client in &mut clients {
-                client.ended();
-            }
+            let clients: Vec<_> = lost_ways.iter().map(join).collect();
+            let ids = lost_ways.iter().map(|(_, login)| &*login.id);
+            lock_out(&broker, &fleet, lost, ids.zip(clients).collect());
             for (door, login) in lost_ways.iter().filter(|(door, _)| !door.kind.is_websocket()) {
                 refused(&broker, door, login, reason);
             }
@@ -99,13 +117,11 @@ broker_test!(a_certificate_or_password_that_is_withdrawn_closes_its_sessions, |k
     ] {
         let all = ways(&broker, &fleet, "lost");
         let mut clients: Vec<_> = all.iter().map(|(door, login)| Client::welcome(door, login)).collect();
-        change(&broker, &fleet, &lost);
-        for client in &mut clients[..2] {
-            client.ended();
-        }
+        let mut with_password = clients.split_off(2);
+        lock_out(&broker, &fleet, &lost, ["lost-tls", "lost-wss"].into_iter().zip(clients).collect());
         refused(&broker, &all[0].0, &all[0].1, reason);
         // The password is as good as before.
-        for client in &mut clients[2..] {
+        for client in &mut with_password {
             client.ping().unwrap();
         }
         change(&broker, &fleet, WELCOME);
@@ -148,6 +164,32 @@ broker_test!(who_is_locked_out_while_away_is_given_nothing, |kind| {
             Client::welcome(door, &Login { clean: true, expiry_s: 0, ..login.clone() }).disconnect();
         }
     }
+});
+
+// Mosquitto 2.0.21 renews its list of keep-alive times at SIGHUP, and dies if a websocket client of the old one is still
+// being closed then: that is why these tests wait until it is closed.
+broker_test!(locking_out_websocket_clients_between_others_does_no_harm, |kind| {
+    let fleet = fleet(kind);
+    let mut broker = conf(kind, &fleet).start();
+    let join = |name: &str, number: usize| {
+        let login = Login { id: format!("{name}-{number}"), ..Login::of(name) };
+        Client::welcome(broker.door("ws"), &login)
+    };
+    let mut others = Vec::new();
+    for round in 0..10 {
+        let before = join("other", 2 * round);
+        let lost = join("lost", round);
+        others.push(join("other", 2 * round + 1));
+        others.push(before);
+        let id = format!("lost-{round}");
+        lock_out(&broker, &fleet, "[lost]\nstate = 'disabled'", vec![(&*id, lost)]);
+        for client in &mut others {
+            client.ping().unwrap();
+        }
+        change(&broker, &fleet, WELCOME);
+        others.drain(..others.len() / 2).for_each(Client::disconnect);
+    }
+    assert!(broker.stop().success());
 });
 
 // Mosquitto up to 2.0.22 corrupts its memory if a session that is away and has an expiry is refused at SIGHUP.

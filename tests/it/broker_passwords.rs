@@ -1,7 +1,7 @@
 //! Who may connect with a password, without any, and under which client id: design sections 4 and 6.
 
 use crate::support::{
-    Broker, Client, DoorKind, Fleet, Login, Refused, Version, admitted, not_authorized, refused,
+    Broker, Client, DoorKind, Fleet, Login, Refused, Version, admitted, not_authorized, refused, refused_once,
 };
 
 const SETTINGS: &str = "
@@ -72,9 +72,7 @@ broker_test!(a_password_is_its_device_on_every_listener_without_certificates, |k
         refused(&broker, door, &login.clone().user(""), "neither a certificate nor a user name");
         // Nothing reads it before us, and afterwards there is no name to look for.
         let empty = Login { version: Version::V5, ..login.clone().password("right") };
-        let door = door.afar();
-        assert_eq!(Client::unwelcome(&door, &empty), Refused::Connack(0x87));
-        assert!(broker.said_of(door.from.unwrap()).contains("a password without a user name"));
+        refused_once(&broker, door, &empty, "a password without a user name");
     }
 });
 

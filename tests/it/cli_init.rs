@@ -165,8 +165,9 @@ fn killed_at_any_instant_it_is_completed_by_running_it_again() {
         for (name, mode) in [("etc", 0o750), ("etc/tls/broker.key", 0o640), ("mosquitto.conf", 0o644)] {
             assert_eq!(home.mode(name), mode, "round {round}: {name}");
         }
+        let files = home.files().into_iter().map(|(name, _)| name);
         let litter: Vec<String> =
-            home.files().into_iter().map(|(name, _)| name).filter(|name| name.contains("/.")).collect();
+            files.filter(|name| name.contains("/.") && !name.ends_with("/.citronella.lock")).collect();
         assert!(litter.is_empty(), "round {round}: {litter:?}");
         home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
     }
@@ -227,4 +228,57 @@ broker_test!(the_lines_for_mosquitto_make_a_guarded_broker, |kind| {
         Refused::Connack(NOT_AUTHORIZED)
     );
     assert!(!broker.log().contains(CA_PASSPHRASE));
+});
+
+#[test]
+fn lines_of_others_that_would_undo_the_guard_are_pointed_out() {
+    let home = Home::empty();
+    home.write("etc-mosquitto/conf.d/default.conf", "listener 1883\nallow_anonymous true\n");
+    let main = home.path("etc-mosquitto/conf.d");
+    home.write("etc-mosquitto/mosquitto.conf", format!("pid_file /run/x\ninclude_dir {}\n", main.display()));
+    let conf = main.join("citronella.conf");
+    let init = || home.init(&["--password-listener", "--mosquitto-conf", conf.to_str().unwrap()]).run();
+    for _ in 0..2 {
+        let quiet = init();
+        assert!(quiet.status == Some(0) && !quiet.stderr.contains("warning"), "{quiet:?}");
+    }
+    let old =
+        "per_listener_settings true\nport 8884\nlistener 8883 localhost\nuse_identity_as_username true\n";
+    home.write("etc-mosquitto/conf.d/old.conf", old);
+    let outcome = init();
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    for (line, says) in
+        [(1, "guards none"), (2, "takes a port"), (3, "takes a port"), (4, "does not ask the plugin")]
+    {
+        let place = format!("warning: {}:{line}: ", main.join("old.conf").display());
+        let found = outcome.stderr.lines().any(|told| told.contains(&place) && told.contains(says));
+        assert!(found, "{line}: {outcome:?}");
+    }
+}
+
+broker_test!(a_listener_that_was_open_to_all_is_guarded_too, |kind| {
+    let home = Home::empty();
+    let conf = Broker::conf(kind);
+    let address = conf.address().to_string();
+    let folder = conf.dir().join("conf.d");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("citronella.conf");
+    home.init(&["--address", &address, "--listen", &address, "--mosquitto-conf", path.to_str().unwrap()])
+        .ok();
+    // As many guides say to make it, read before and after ours.
+    for (name, port) in [("a.conf", 1883), ("z.conf", 1884)] {
+        fs::write(folder.join(name), format!("listener {port} {address}\nallow_anonymous true\n")).unwrap();
+    }
+    let _broker = conf
+        .line(&format!("include_dir {}", folder.display()))
+        .listener("settled", DoorKind::Unix, "")
+        .start();
+    for port in [1883, 1884] {
+        let door = Door::tcp(SocketAddr::new(address.parse().unwrap(), port));
+        assert_eq!(
+            Client::unwelcome(&door, &Login::new("anybody")),
+            Refused::Connack(NOT_AUTHORIZED),
+            "{port}"
+        );
+    }
 });

@@ -1,13 +1,15 @@
 //! `citronella password`: hashes, never on the command line, never where strangers read.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
     process::Child,
 };
 
 use crate::{
     cli_support::Home,
-    support::{Kind, Outcome, wait_for},
+    support::{Kind, Outcome},
 };
 
 const DEVICES: &str = "version = 1\n\n[phone]\nrole = \"viewer\"\n\n[lamp]\n";
@@ -125,6 +127,34 @@ fn who_is_asked_about_is_known_and_has_one() {
 }
 
 #[test]
+fn a_registry_that_everybody_can_read_is_pointed_out() {
+    let home = Home::with_devices(DEVICES);
+    let quiet = home.run(&["password", "generate", "phone"]);
+    assert!(quiet.status == Some(0) && !quiet.stderr.contains("warning"), "{quiet:?}");
+    fs::set_permissions(home.path("etc/devices.toml"), fs::Permissions::from_mode(0o644)).unwrap();
+    let warned = home.run(&["password", "generate", "phone"]);
+    assert_eq!(warned.status, Some(0), "{warned:?}");
+    assert!(warned.stderr.contains("warning: ") && warned.stderr.contains("chmod o-rwx"), "{warned:?}");
+    assert_eq!(home.mode("etc/devices.toml"), 0o644);
+}
+
+#[test]
+fn a_password_that_takes_the_default_for_certificates_away_is_pointed_out() {
+    let home = Home::with_devices(DEVICES);
+    let settings = home.read("etc/citronella.toml");
+    home.write("etc/citronella.toml", settings + "\n[identity]\ndefault_certificates = \"any\"\n");
+    let warned = home.run(&["password", "generate", "lamp"]);
+    assert!(
+        warned.status == Some(0) && warned.stderr.contains("can show no certificate any more"),
+        "{warned:?}"
+    );
+    let quiet = home.run(&["password", "generate", "lamp"]);
+    assert!(!quiet.stderr.contains("warning"), "{quiet:?}");
+    home.ok(&["cert", "issue", "lamp"]);
+    assert!(home.json(&["device", "show", "lamp"])["certificates"][0]["sha256"].is_string());
+}
+
+#[test]
 fn a_password_is_no_argument() {
     let home = Home::with_devices(DEVICES);
     for verb in ["set", "generate", "verify"] {
@@ -146,8 +176,7 @@ fn at_a_terminal(home: &Home, arguments: &str, answers: &[(&str, &str)]) -> Outc
         while !said[from..].contains(prompt) {
             assert!(read_some(&mut child, &mut said), "`{prompt}` was not asked: {said}");
         }
-        // The prompt stands there a moment before the terminal stops echoing.
-        wait_for(|| is_silent(child.id()).then_some(())).expect("the terminal stops echoing");
+        assert!(is_silent(child.id()), "what is typed at `{prompt}` would be shown");
         child.stdin.as_mut().unwrap().write_all(format!("{answer}\n").as_bytes()).unwrap();
     }
     while read_some(&mut child, &mut said) {}

@@ -1,6 +1,14 @@
 //! How the command talks: exit statuses, what goes where, colours, closed pipes.
 
-use crate::{cli_support::Home, support::Cmd};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+};
+
+use crate::{
+    cli_support::{CA_PASSPHRASE, Home},
+    support::Cmd,
+};
 
 fn home() -> Home {
     let home = Home::new();
@@ -189,4 +197,67 @@ fn text_of_others_drives_no_terminal() {
     );
     harmless(home.run(&["check"]));
     harmless(home.run(&["device", "list"]));
+}
+
+#[test]
+fn who_may_not_read_the_files_is_told_so_and_not_that_there_are_none() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let home = home();
+    // Where a stranger gets to the program, and into a folder that is not theirs.
+    let open = |name: &str| fs::set_permissions(home.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    open("");
+    home.write("program", fs::read(env!("CARGO_BIN_EXE_citronella")).unwrap());
+    open("program");
+    let stranger = |arguments: &str| {
+        let script = format!("exec setpriv --reuid=65534 --regid=65534 --clear-groups ./program {arguments}");
+        home.shell(&script).env("CITRONELLA_CA_PASSPHRASE", CA_PASSPHRASE).run()
+    };
+    for (arguments, status) in [
+        ("check", 1),
+        ("device list", 2),
+        ("device add x", 2),
+        ("cert list", 2),
+        ("cert show lamp", 2),
+        ("explain lamp publish x", 2),
+        ("password verify lamp", 2),
+    ] {
+        let outcome = stranger(arguments);
+        assert_eq!(outcome.status, Some(status), "{arguments}: {outcome:?}");
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(said.contains("Permission denied") && said.contains("sudo"), "{arguments}: {outcome:?}");
+        assert!(!said.contains("citronella init"), "{arguments}: {outcome:?}");
+    }
+    // Their own authority, in a folder where they may not write: nothing is issued or registered.
+    fs::create_dir(home.path("theirs")).unwrap();
+    chown(home.path("theirs"), Some(65534), Some(65534)).unwrap();
+    let plugin = crate::support::plugin();
+    fs::copy(plugin, home.path("plugin.so")).unwrap();
+    open("plugin.so");
+    let made = stranger("--config theirs/etc/c.toml init --plugin plugin.so --mosquitto-conf theirs/m.conf");
+    assert_eq!(made.status, Some(0), "{made:?}");
+    let before = home.files();
+    let refused = stranger("--config theirs/etc/c.toml device add x --out .");
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("Permission denied"), "{refused:?}");
+    assert!(home.files() == before, "something changed");
+    assert_eq!(stranger("--config theirs/etc/c.toml device add x --out theirs").status, Some(0));
+    assert_eq!(home.mode("theirs/etc/pki"), 0o700);
+}
+
+#[test]
+fn a_folder_or_a_certificate_is_no_configuration() {
+    let home = home();
+    for config in ["etc", "etc/tls/ca.crt", "lamp/lamp.key"] {
+        let outcome = home.shell(&format!("exec \"$citronella\" --config {config} check")).run();
+        assert_eq!(outcome.status, Some(1), "{outcome:?}");
+        assert!(outcome.stdout.contains(config), "{outcome:?}");
+        // A key that was named by mistake is not shown line by line.
+        let key = home.read("lamp/lamp.key");
+        for line in key.lines().filter(|line| !line.starts_with("-----")) {
+            assert!(!outcome.stdout.contains(line), "{outcome:?}");
+        }
+        assert!(!outcome.stdout.contains("`citronella init` makes one"), "{outcome:?}");
+    }
 }

@@ -70,7 +70,7 @@ fn the_commands_named_in_the_readme_exist() {
             .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()))
             .collect();
         let Some(first) = words.first() else { continue };
-        if !["init", "device", "cert", "password", "check", "explain"].contains(first) {
+        if !["init", "device", "cert", "password", "check", "explain", "test"].contains(first) {
             continue;
         }
         let path: Vec<&str> = match *first {
@@ -188,7 +188,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 17] = [
+const VERBS: [&[&str]; 18] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -206,6 +206,7 @@ const VERBS: [&[&str]; 17] = [
     &["password", "verify"],
     &["check"],
     &["explain"],
+    &["test"],
 ];
 
 #[test]
@@ -235,6 +236,10 @@ fn the_examples_in_the_help_work() {
                 ]);
             }
             home.write("phone.password", "a password\n");
+            home.write(
+                "policy.test.toml",
+                "config = \"etc/citronella.toml\"\n[[test]]\ndevice = \"phone\"\nallow = { subscribe = [\"sensors/#\"] }\n",
+            );
             home.cmd(&["password", "set", "phone"]).stdin("a password\n").run();
             fs::create_dir(home.path("stick")).unwrap();
             let serial = home.json(&["cert", "list"]).as_array().unwrap().last().unwrap()["serial"]

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("password", &["diag", "ident", "secret"]),
     ("policy", &["diag", "ident", "topic"]),
     ("config", &["diag", "fs", "ident", "policy", "topic"]),
+    ("suite", &["config", "diag", "policy", "topic"]),
     ("registry", &["clock", "config", "diag", "fs", "ident", "password", "policy", "secret", "topic"]),
     ("certificate", &["clock", "config", "diag", "ident", "registry"]),
     (
@@ -90,6 +91,7 @@ const PURE: &[&str] = &[
     "config",
     "snapshot",
     "login",
+    "suite",
 ];
 
 const LINES: usize = 400;

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use citronella::pki::{
@@ -19,7 +19,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::pki_support::{House, ITERATIONS, PASSPHRASE, accepts, device, secret, verify, write_bundle};
+use crate::{
+    pki_support::{House, ITERATIONS, PASSPHRASE, accepts, device, secret, verify, write_bundle},
+    support::wait_for,
+};
 
 /// Tells this program, started again by a test, what to do: `issue` or `init`.
 const TASK: &str = "CITRONELLA_TEST_PKI_TASK";
@@ -94,7 +97,12 @@ fn a_kill_while_issuing_leaves_nothing_half_made() {
     let place = house.folder.path();
     fs::create_dir(place.join("out")).unwrap();
     for round in 0..30 {
-        kill_after(start("issue", place, 1000), random(150_000));
+        // Somewhere in its first certificates, however slow the machine is today.
+        let ledger = || fs::metadata(house.pki().join("ledger")).map_or(0, |found| found.len());
+        let goal = ledger() + random(2_000);
+        let worker = start("issue", place, 1000);
+        wait_for(|| (ledger() >= goal).then_some(())).expect("the worker gets on");
+        kill_after(worker, random(20_000));
         let authority =
             Authority::open(&house.pki()).unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert_serials_are_unique(&house.pki());
@@ -122,9 +130,14 @@ fn a_kill_while_issuing_leaves_nothing_half_made() {
 #[test]
 fn a_kill_while_the_authority_is_made_is_made_good_by_doing_it_again() {
     let (mut unfinished, mut finished) = (0, 0);
+    // How long it takes on this machine today; the last rounds come too late to stop it.
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    start("init", folder.path(), 0).wait().unwrap();
+    let whole_us = u64::try_from(begun.elapsed().as_micros()).unwrap();
     for round in 0..40 {
         let folder = tempfile::tempdir().unwrap();
-        kill_after(start("init", folder.path(), 0), round * 1500);
+        kill_after(start("init", folder.path(), 0), whole_us * round / 26);
         let pki = folder.path().join("pki");
         let mut issuer = match Authority::open(&pki) {
             Ok(authority) => {

@@ -17,6 +17,7 @@ use citronella::{
     secret::Secret,
 };
 use jiff::Timestamp;
+use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
 use crate::{
@@ -86,6 +87,9 @@ impl<'a> Order<'a> {
             return Err(Failure::new(format!("there is no folder {}", options.out.display()))
                 .help("make it, or name another with --out"));
         }
+        // Before a serial number is spent.
+        access(&options.out, AccessFlags::W_OK | AccessFlags::X_OK)
+            .map_err(|error| Failure::file(&options.out, &error.into()))?;
         if name.as_str().chars().count() > MAX_COMMON_NAME_CHARS {
             return Err(Failure::new(format!(
                 "`{name}` has more than {MAX_COMMON_NAME_CHARS} characters, which no certificate can carry"

@@ -27,6 +27,21 @@ fn levels_are_text_holes_and_wildcards() {
 }
 
 #[test]
+fn holes_know_their_bytes() {
+    let text = "é{{/+/{{{device}}}/{{device}}/x{attr.site}/{username}/#";
+    let template = Template::parse(text).unwrap();
+    let found: Vec<_> = template.holes().map(|(hole, span)| (hole, &text[span])).collect();
+    assert_eq!(
+        found,
+        [
+            (Placeholder::Device, "{device}"),
+            (Placeholder::Attribute("site".into()), "{attr.site}"),
+            (Placeholder::Device, "{username}"),
+        ]
+    );
+}
+
+#[test]
 fn doubled_braces_are_braces() {
     assert_eq!(levels("{{device}}/a}}{{/{{{device}}}"), ["={device}", "=a}{", "<{|{device}|}>"]);
     for text in ["{a}/b", "{{", "}{", "plain"] {

@@ -84,10 +84,13 @@ impl Broker {
 
     /// What our plugin has said so far of this address, one reason in each line.
     pub(crate) fn said_of(&self, address: Ipv4Addr) -> String {
-        // COMPAT: 2.0.11 writes the IPv4 addresses of its websockets as IPv6.
-        let begins = [format!("citronella: {address}: "), format!("citronella: ::ffff:{address}: ")];
-        let log = self.log();
-        let lines = log.lines().filter_map(|line| begins.iter().find_map(|begin| line.split_once(begin)));
+        self.said_after(0, &address.to_string())
+    }
+
+    /// The same of whoever the log names so, from that byte of the log on.
+    pub(crate) fn said_after(&self, from: usize, peer: &str) -> String {
+        let (log, begin) = (self.log(), format!("citronella: {peer}: "));
+        let lines = log[from..].lines().filter_map(|line| line.split_once(&begin));
         lines.map(|(_, reason)| reason).collect::<Vec<_>>().join("\n")
     }
 
@@ -176,12 +179,16 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        let ended = self.child.try_wait().ok().flatten();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if self.daemon && !thread::panicking() && lives(self.pid()) {
             self.signal("KILL");
         }
         if thread::panicking() {
+            if let Some(status) = ended.filter(|_| !self.daemon) {
+                eprintln!("{} had ended by then, with {status}", self.kind);
+            }
             eprintln!("--- log of {} ---\n{}--- end of log ---", self.kind, self.log());
         }
     }

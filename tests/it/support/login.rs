@@ -5,6 +5,8 @@ use super::packet::{kind, packet, push_data, push_varint};
 /// The protocol level of a CONNECT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Version {
+    /// 3.1, where even the protocol has another name.
+    V31 = 3,
     V311 = 4,
     V5 = 5,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Login {
     pub(crate) keepalive_s: u16,
     pub(crate) will: Option<Will>,
     pub(crate) auth_method: Option<String>,
+    /// Says that it is a bridge, as other brokers do: the highest bit of the protocol level.
+    pub(crate) bridge: bool,
 }
 
 impl Login {
@@ -54,6 +58,7 @@ impl Login {
             keepalive_s: 60,
             will: None,
             auth_method: None,
+            bridge: false,
         }
     }
 
@@ -100,8 +105,8 @@ impl Login {
         }
         flags |= u8::from(self.password.is_some()) << 6 | u8::from(self.username.is_some()) << 7;
         let mut body = Vec::new();
-        push_data(&mut body, "MQTT");
-        body.extend([self.version as u8, flags]);
+        push_data(&mut body, if self.version == Version::V31 { "MQIsdp" } else { "MQTT" });
+        body.extend([self.version as u8 | u8::from(self.bridge) << 7, flags]);
         body.extend(self.keepalive_s.to_be_bytes());
         if v5 {
             let mut properties = Vec::new();

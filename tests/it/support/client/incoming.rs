@@ -55,7 +55,7 @@ impl Client {
     /// The codes of a SUBACK or UNSUBACK, one for each filter (none in an UNSUBACK of MQTT 3.1.1).
     pub(super) fn codes(&self, answer: &Packet) -> Vec<u8> {
         let rest = &answer.body[2..];
-        if self.version == Version::V311 {
+        if self.version != Version::V5 {
             return rest.to_vec();
         }
         let (properties, used) = varint(rest).expect("a length of properties");
