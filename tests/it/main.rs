@@ -43,6 +43,7 @@ mod cli_explain_who;
 mod cli_init;
 mod cli_password;
 mod cli_secrets;
+mod cli_sudo;
 mod cli_support;
 mod cli_talk;
 mod cli_test;
