@@ -4,6 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::reader::{Entry, Reader, Text};
 use crate::{
+    diag::Code,
     policy::{Actions, Block, Effect, Limits, Owner, Rule},
     topic::{Placeholder, Template},
 };
@@ -114,6 +115,7 @@ impl Draft {
     pub(crate) fn finish(self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
         if let Some((key, span)) = self.limit.filter(|_| !self.publishes) {
             reader.warning_help(
+                Code::LimitWithoutPublish,
                 span,
                 format!("`{key}` limits nothing: no rule beside it allows publish"),
                 "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there",

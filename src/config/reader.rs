@@ -9,7 +9,7 @@ use toml::{
 };
 
 use super::words;
-use crate::diag::{Diagnostic, Place, Report, Source};
+use crate::diag::{Code, Diagnostic, Place, Report, Source};
 
 /// A value and where it stands.
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
@@ -135,11 +135,12 @@ impl Reader {
     /// Notes a warning with its remedy.
     pub(crate) fn warning_help(
         &mut self,
+        code: Code,
         span: Range<usize>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(Diagnostic::warning(&self.source, span, message).help(help));
+        self.push(Diagnostic::error(&self.source, span, message).warns(code).help(help));
     }
 
     /// Notes a key that means nothing here.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 use citronella::{
-    diag::{Diagnostic, Place, Report, Source},
+    diag::{Code, Diagnostic, Place, Report, Source},
     ident::MAX_COMMON_NAME_CHARS,
     registry::{Auth, Certificates, Device, State},
     snapshot::Snapshot,
@@ -97,7 +97,7 @@ impl Lines {
         let start = lines.by_ref().take(before).map(|line| line.len() + 1).sum::<usize>();
         let length = lines.next().map_or(0, str::len);
         let start = start.min(source.text().len());
-        Diagnostic::warning(source, start..start + length, message)
+        Diagnostic::error(source, start..start + length, message).warns(Code::NoCredentials)
     }
 }
 
