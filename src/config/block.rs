@@ -114,12 +114,10 @@ impl Draft {
     /// The block, for whom it belongs to. Limits that limit nothing are noted.
     pub(crate) fn finish(self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
         if let Some((key, span)) = self.limit.filter(|_| !self.publishes) {
-            reader.warning_help(
-                Code::LimitWithoutPublish,
-                span,
-                format!("`{key}` limits nothing: no rule beside it allows publish"),
-                "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there",
-            );
+            let message = format!("`{key}` limits nothing: no rule beside it allows publish");
+            let help =
+                "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there";
+            reader.warning(Code::LimitWithoutPublish, span, (message, help));
         }
         Arc::new(Block { owner, limits: self.limits, rules: self.rules })
     }

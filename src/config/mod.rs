@@ -44,6 +44,7 @@ use reader::{Entry, Reader, entries};
 
 pub use roles::{RoleId, Roles};
 pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, Settings};
+pub use words::suggestion;
 
 /// Everything that `citronella.toml` says, checked.
 #[derive(Debug)]

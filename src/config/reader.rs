@@ -132,14 +132,8 @@ impl Reader {
         self.push(Diagnostic::error(&self.source, span, message).help(help));
     }
 
-    /// Notes a warning with its remedy.
-    pub(crate) fn warning_help(
-        &mut self,
-        code: Code,
-        span: Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    /// Notes a warning of this kind.
+    pub(crate) fn warning(&mut self, code: Code, span: Range<usize>, (message, help): (String, &str)) {
         self.push(Diagnostic::error(&self.source, span, message).warns(code).help(help));
     }
 
