@@ -42,6 +42,7 @@ use crate::{
 use block::{Asker, Draft, Taken};
 use reader::{Entry, Reader, entries};
 
+pub use mask::without_secrets;
 pub use roles::{RoleId, Roles};
 pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, Settings};
 pub use words::suggestion;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use citronella::{
+    config,
     diag::{Code, Diagnostic, Place, Source},
     policy::Rule,
     registry::Device,
@@ -116,6 +117,7 @@ impl Lines {
     /// Empty if the file has gone since it was loaded.
     fn read(file: &Path, holds_users: bool) -> Self {
         let text = fs::read_to_string(file).unwrap_or_default();
+        let text = if holds_users { text } else { config::without_secrets(&text) };
         let mut shown = String::with_capacity(text.len());
         let (mut spans, mut users) = (Vec::new(), HashMap::new());
         for (line, number) in text.lines().zip(1..) {
@@ -125,7 +127,7 @@ impl Lines {
                 shown.push_str(user);
                 users.entry(user.trim().into()).or_insert(number);
             } else {
-                shown.push_str(without_secrets(line));
+                shown.push_str(without_values(line));
             }
             spans.push(start..shown.len());
             shown.push('\n');
@@ -162,8 +164,8 @@ impl Lines {
     }
 }
 
-/// All of a line that can hold neither hash nor password, else its key.
-fn without_secrets(line: &str) -> &str {
+/// All of a line that can hold neither hash nor password, else its key: what stands behind that is asterisks, or worse.
+fn without_values(line: &str) -> &str {
     let line = line.trim_end();
     // What is written with an escape could be a `$`.
     let suspect = ["password", "hash", "$6$", "$7$", "$argon2", "\\u", "\\U", "\\x"];

@@ -107,7 +107,7 @@ fn wide(block: &Block, rule: &Rule, cited: &mut Cited) -> Option<Warning> {
 }
 
 /// Below `$SYS` only bridges may say whether they are connected.
-/// SOURCE: Mosquitto 2.0.11 to 2.1.2, src/security_default.c, `acl__check_dollar`.
+/// SOURCE: Mosquitto 2.0.11 to 2.1.2, `acl__check_dollar`.
 fn is_refused_by_the_broker(rule: &Rule) -> bool {
     let levels: Vec<Level<'_>> = rule.template.levels().collect();
     let text = |at: usize, wanted: &str| match levels.get(at) {
