@@ -34,6 +34,8 @@ mod broker_strangers;
 mod broker_subscribe;
 mod cli_cert;
 mod cli_check;
+mod cli_check_allow;
+mod cli_check_warnings;
 mod cli_device;
 mod cli_examples;
 mod cli_explain;
