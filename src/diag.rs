@@ -9,7 +9,11 @@
 //!   |        ^^^^^^^
 //!   = help: did you mean `sensor`?
 //! ```
+//!
+//! A warning says what kind it is, as in `… warning: a role that nobody has [unused-role]`; see [`Code`].
 #![forbid(unsafe_code)]
+
+mod code;
 
 use std::{
     fmt,
@@ -17,6 +21,8 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+pub use code::Code;
 
 /// A file that was read, kept so that its lines can be cited.
 #[derive(Debug, Eq, PartialEq)]
@@ -128,6 +134,8 @@ impl fmt::Display for Severity {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// Of a warning its kind; errors have none.
+    pub code: Option<Code>,
     /// The file and the bytes to blame; `None` when no file could be read. An empty span at 0 speaks of the whole file.
     pub place: Option<(Arc<Source>, Range<usize>)>,
     /// What is wrong.
@@ -141,20 +149,24 @@ impl Diagnostic {
     pub fn error(source: &Arc<Source>, span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
+            code: None,
             place: Some((Arc::clone(source), span)),
             message: message.into(),
             help: None,
         }
     }
 
-    /// A warning at these bytes of this file.
-    pub fn warning(source: &Arc<Source>, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(source, span, message) }
-    }
-
     /// An error that no place in a file stands for, such as a file that cannot be read.
     pub fn general(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place: None, message: message.into(), help: None }
+        Self { severity: Severity::Error, code: None, place: None, message: message.into(), help: None }
+    }
+
+    /// The same as a warning of this kind.
+    #[must_use]
+    pub fn warns(mut self, code: Code) -> Self {
+        self.severity = Severity::Warning;
+        self.code = Some(code);
+        self
     }
 
     /// The same with a remedy.
@@ -172,6 +184,9 @@ impl fmt::Display for Diagnostic {
             write!(f, "{}:{line}:{column}: ", source.path().display())?;
         }
         write!(f, "{}: {}", self.severity, Visible(&self.message))?;
+        if let Some(code) = self.code {
+            write!(f, " [{code}]")?;
+        }
         if !f.alternate() {
             return match &self.help {
                 Some(help) => write!(f, "; {}", Visible(help)),
@@ -283,6 +298,15 @@ impl<'a> IntoIterator for &'a Report {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl IntoIterator for Report {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.diagnostics.into_iter()
     }
 }
 

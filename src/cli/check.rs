@@ -1,14 +1,18 @@
 //! `citronella check`: are the files right?
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use citronella::{
-    diag::Report,
+    diag::{Code, Report},
     snapshot::{Permissions, Snapshot},
 };
 use serde::Serialize;
 
+use advice::Look;
+
 mod advice;
+mod cited;
+mod codes;
 
 use super::{
     Answer,
@@ -19,37 +23,51 @@ use super::{
 
 /// Check citronella.toml, the registry and the password file, and show every mistake with its line
 ///
+/// Warnings are what a good colleague would say; each ends with its name in brackets. Those that are as they should be
+/// are allowed in citronella.toml: `[check] allow = [{ code = "…", at = "ROLE OR DEVICE", reason = "…" }]`.
+///
 /// Exits 0 when the files can be used (warnings included), 1 when they cannot. The broker judges them alike: with
 /// an error it does not start, and at a reload it keeps what it has.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  citronella check\n  citronella --config ./citronella.toml check --deny-warnings"
+    after_help = "Examples:\n  citronella check\n  citronella check --explain weak-hash\n  citronella --config ./citronella.toml check --strict-subscribe"
 )]
 pub(crate) struct Arguments {
     /// Exit 1 for warnings too
     #[arg(long)]
     deny_warnings: bool,
+
+    /// With `wide_subscribe = "filter"`: warn of the filters among the rules that would be refused without it
+    #[arg(long)]
+    strict_subscribe: bool,
+
+    /// Explain this warning, by its name in brackets; without a name, list all there are
+    #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with_all = ["deny_warnings", "strict_subscribe"])]
+    explain: Option<Option<String>>,
 }
 
 pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
-    let mut loaded = Snapshot::load(world.config(), permissions());
-    if let Some(snapshot) = &loaded.snapshot {
-        advice::give(snapshot, &mut loaded.report);
+    if let Some(code) = &arguments.explain {
+        return codes::explain(output, code.as_deref());
     }
+    let mut loaded = Snapshot::load(world.config(), permissions());
+    let look = if arguments.strict_subscribe { Look::AsIfStrict } else { Look::AsItIs };
+    let allowed =
+        loaded.snapshot.as_ref().map_or(0, |snapshot| advice::give(snapshot, look, &mut loaded.report));
     let (errors, warnings) = loaded.report.count();
     let denied = arguments.deny_warnings && warnings > 0;
     let outcome = if loaded.snapshot.is_some() && !denied { Outcome::Yes } else { Outcome::No };
-    let verdict = match &loaded.snapshot {
-        Some(_) if denied => format!("usable, but {}", counted(warnings, "warning")),
-        Some(snapshot) => format!(
-            "sound: {}, {}",
-            counted(snapshot.devices().len(), "device"),
-            counted(warnings, "warning")
-        ),
-        None => format!("not usable: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
+    let told = match allowed {
+        0 => counted(warnings, "warning"),
+        _ => format!("{} ({allowed} more allowed)", counted(warnings, "warning")),
     };
-    let json =
-        Json { usable: loaded.snapshot.is_some(), errors, warnings, findings: findings(&loaded.report) };
+    let verdict = match &loaded.snapshot {
+        Some(_) if denied => format!("usable, but {told}"),
+        Some(snapshot) => format!("sound: {}, {told}", counted(snapshot.devices().len(), "device")),
+        None => format!("not usable: {}, {told}", counted(errors, "error")),
+    };
+    let usable = loaded.snapshot.is_some();
+    let json = Json { usable, errors, warnings, allowed, findings: findings(&loaded.report) };
     output.verdict(outcome, &Findings { report: &loaded.report, verdict }, &json)?;
     Ok(outcome)
 }
@@ -79,10 +97,25 @@ struct Findings<'a> {
     verdict: String,
 }
 
+/// So many warnings of a kind are printed for people; scripts get all.
+const SHOWN: usize = 20;
+
 impl fmt::Display for Findings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut seen: BTreeMap<Code, usize> = BTreeMap::new();
         for found in self.report {
+            if let Some(code) = found.code {
+                let seen = seen.entry(code).or_default();
+                *seen += 1;
+                if *seen > SHOWN {
+                    continue;
+                }
+            }
             writeln!(f, "{found:#}")?;
+        }
+        for (code, seen) in seen.into_iter().filter(|(_, seen)| *seen > SHOWN) {
+            let more = seen - SHOWN;
+            writeln!(f, "and {more} more warnings `{code}`; `citronella check --format json` has them all")?;
         }
         f.write_str(&self.verdict)
     }
@@ -93,12 +126,14 @@ struct Json {
     usable: bool,
     errors: usize,
     warnings: usize,
+    allowed: usize,
     findings: Vec<Finding>,
 }
 
 #[derive(Serialize)]
 struct Finding {
     severity: String,
+    code: Option<&'static str>,
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
@@ -111,6 +146,7 @@ fn findings(report: &Report) -> Vec<Finding> {
         let position = found.place.as_ref().map(|(source, span)| source.position(span.start));
         Finding {
             severity: found.severity.to_string(),
+            code: found.code.map(Code::as_str),
             file: found.place.as_ref().map(|(source, _)| source.path().display().to_string()),
             line: position.map(|(line, _)| line),
             column: position.map(|(_, column)| column),

@@ -1,9 +1,9 @@
 //! Files that the command makes for the broker: their owners and modes.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{DirBuilder, File, Permissions},
     io,
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown},
     path::Path,
 };
 
@@ -45,16 +45,26 @@ impl Files {
         Self { group: group.map(|group| group.gid.as_raw()) }
     }
 
-    /// A folder, made with its parents if it is missing.
+    /// A folder, made with its parents if it is missing, and finished if an interrupted run has begun it.
     pub(crate) fn folder(&self, path: &Path, mode: Mode) -> Result<(), Failure> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        let bits = if mode == Mode::Public { 0o755 } else { 0o750 };
-        fs::create_dir_all(path)
-            .and_then(|()| fs::set_permissions(path, Permissions::from_mode(bits)))
-            .and_then(|()| self.give(path))
-            .map_err(|error| Failure::file(path, &error))
+        const BEGUN: u32 = 0o700;
+        let made = || -> io::Result<()> {
+            if !path.is_dir() {
+                DirBuilder::new().recursive(true).mode(BEGUN).create(path)?;
+            }
+            // By its handle: the path may lead elsewhere a moment later.
+            let folder = File::open(path)?;
+            let found = folder.metadata()?;
+            if found.mode() & 0o7777 != BEGUN || found.uid() != nix::unistd::geteuid().as_raw() {
+                return Ok(());
+            }
+            if let Some(group) = self.group {
+                fchown(&folder, None, Some(group))?;
+            }
+            let bits = if mode == Mode::Public { 0o755 } else { 0o750 };
+            folder.set_permissions(Permissions::from_mode(bits))
+        };
+        made().map_err(|error| Failure::file(path, &error))
     }
 
     /// Writes a file that is not there; one that is there is kept as it is.
@@ -68,19 +78,10 @@ impl Files {
 
     /// Writes a file, whole or not at all.
     pub(crate) fn replace(&self, path: &Path, content: &[u8], mode: Mode) -> Result<(), Failure> {
-        Locked::new(path)?.replace(content)?;
-        // Once it is whole; until then it is for the owner and the folder's group.
-        let opened = match mode {
-            Mode::Public => fs::set_permissions(path, Permissions::from_mode(0o644)),
-            Mode::Shared => self.give(path),
+        let (bits, group) = match mode {
+            Mode::Public => (0o644, None),
+            Mode::Shared => (0o640, self.group),
         };
-        opened.map_err(|error| Failure::file(path, &error))
-    }
-
-    fn give(&self, path: &Path) -> io::Result<()> {
-        match self.group {
-            Some(group) => chown(path, None, Some(group)),
-            None => Ok(()),
-        }
+        Ok(Locked::new(path)?.replace_as(content, bits, group)?)
     }
 }

@@ -17,6 +17,8 @@ mod neighbours;
 mod refusals;
 mod texts;
 
+pub(crate) use texts::STARTER_CONFIG_ROLES;
+
 use super::{
     Answer,
     files::{Files, Mode, Wrote},

@@ -17,6 +17,7 @@ mod output;
 mod passphrase;
 mod password;
 mod registry;
+mod rights;
 mod test;
 mod world;
 

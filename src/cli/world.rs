@@ -92,11 +92,4 @@ impl World {
         let first = names.and_then(|names| names.first()).and_then(|name| name.split_once(':'));
         first.map_or_else(|| "localhost".to_owned(), |(_, name)| name.to_owned())
     }
-
-    /// User and group of whoever called sudo: what is made for them is theirs.
-    pub(crate) fn caller(&self) -> Option<(u32, u32)> {
-        let id = |variable| std::env::var(variable).ok()?.parse::<u32>().ok();
-        let root = nix::unistd::geteuid().is_root();
-        Some((id("SUDO_UID")?, id("SUDO_GID")?)).filter(|_| root)
-    }
 }

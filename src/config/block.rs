@@ -4,6 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::reader::{Entry, Reader, Text};
 use crate::{
+    diag::Code,
     policy::{Actions, Block, Effect, Limits, Owner, Rule},
     topic::{Placeholder, Template},
 };
@@ -113,11 +114,10 @@ impl Draft {
     /// The block, for whom it belongs to. Limits that limit nothing are noted.
     pub(crate) fn finish(mut self, reader: &mut Reader, owner: Owner) -> Arc<Block> {
         if let Some((key, span)) = self.limit.take().filter(|_| !self.publishes) {
-            reader.warning_help(
-                span,
-                format!("`{key}` limits nothing: no rule beside it allows publish"),
-                "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there",
-            );
+            let message = format!("`{key}` limits nothing: no rule beside it allows publish");
+            let help =
+                "a limit holds for the `publish` and `pubsub` rules of its own table only; write it there";
+            reader.warning(Code::LimitWithoutPublish, span, (message, help));
         }
         // With a block for each of many devices, what a growing vector keeps in reserve is much.
         self.rules.shrink_to_fit();

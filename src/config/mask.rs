@@ -2,7 +2,8 @@
 
 /// The same text with what stands after `password =`, `hash =` and the like, and whatever else looks like a hash,
 /// replaced by asterisks; every byte keeps its place and every line its end.
-pub(crate) fn without_secrets(text: &str) -> String {
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
     masked(&masked(text, next_private_key), next_secret)
 }
 

@@ -20,6 +20,9 @@
 //! [compat]
 //! wide_subscribe = "strict"            # or "filter"
 //! identity_options = false
+//!
+//! [check]                              # warnings of `citronella check` that are as they should be
+//! allow = [{ code = "allow-sys", at = "monitor", reason = "it watches the broker" }]
 //! ```
 #![forbid(unsafe_code)]
 
@@ -39,8 +42,10 @@ use crate::{
 use block::{Asker, Draft, Taken};
 use reader::{Entry, Reader, entries};
 
+pub use mask::without_secrets;
 pub use roles::{RoleId, Roles};
-pub use settings::{ClientIds, DefaultCertificates, IdentitySource, Settings};
+pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, Settings};
+pub use words::suggestion;
 
 /// Everything that `citronella.toml` says, checked.
 #[derive(Debug)]
@@ -55,8 +60,8 @@ pub struct Config {
     pub anonymous: Option<Arc<Block>>,
 }
 
-const SECTIONS: [&str; 8] =
-    ["version", "registry", "auth", "identity", "roles", "everyone", "anonymous", "compat"];
+const SECTIONS: [&str; 9] =
+    ["version", "registry", "auth", "identity", "roles", "everyone", "anonymous", "compat", "check"];
 
 /// Reads the text of the settings file at `path`, whose relative paths start at its folder. Mistakes go to
 /// `report`; whatever is right is returned even then, so that the other files can be looked at too.
@@ -74,6 +79,7 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> Config {
             "auth" => settings.auth(&mut reader, &entry),
             "identity" => settings.identity(&mut reader, &entry),
             "compat" => settings.compat(&mut reader, &entry),
+            "check" => settings.check(&mut reader, &entry),
             "roles" => roles.read(&mut reader, &entry),
             "everyone" => everyone = plain_block(&mut reader, &entry, Owner::Everyone, Asker::Named),
             "anonymous" => anonymous = plain_block(&mut reader, &entry, Owner::Anonymous, Asker::Nameless),

@@ -9,7 +9,7 @@ use toml::{
 };
 
 use super::words;
-use crate::diag::{Diagnostic, Place, Report, Source};
+use crate::diag::{Code, Diagnostic, Place, Report, Source};
 
 /// A value and where it stands.
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
@@ -132,14 +132,9 @@ impl Reader {
         self.push(Diagnostic::error(&self.source, span, message).help(help));
     }
 
-    /// Notes a warning with its remedy.
-    pub(crate) fn warning_help(
-        &mut self,
-        span: Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.push(Diagnostic::warning(&self.source, span, message).help(help));
+    /// Notes a warning of this kind.
+    pub(crate) fn warning(&mut self, code: Code, span: Range<usize>, (message, help): (String, &str)) {
+        self.push(Diagnostic::error(&self.source, span, message).warns(code).help(help));
     }
 
     /// Notes a key that means nothing here.

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::reader::{Entry, Reader, entries};
-use crate::policy::WideSubscribe;
+use super::reader::{Entry, Reader, Value, entries};
+use crate::{
+    diag::{Code, Place},
+    policy::WideSubscribe,
+};
 
-/// `[registry]`, `[auth]`, `[identity]` and `[compat]`, with defaults for what is not written.
+/// `[registry]`, `[auth]`, `[identity]`, `[compat]` and `[check]`, with defaults for what is not written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// The folder of the settings file, which relative paths start at.
@@ -26,6 +29,21 @@ pub struct Settings {
     pub identity_options: bool,
     /// `[compat] per_listener_settings`: whether a broker may run with it that never calls the tick then.
     pub per_listener_settings: bool,
+    /// `[check] allow`, in its order.
+    pub allowances: Vec<Allowance>,
+}
+
+/// A warning of `citronella check` that somebody has thought about: an item of `[check] allow`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Allowance {
+    /// The kind of warning.
+    pub code: Code,
+    /// The role, device or user that it is about, or the filter as written; `None` for all of the kind.
+    pub at: Option<Box<str>>,
+    /// Why it is as it should be; not blank.
+    pub reason: Box<str>,
+    /// Where the item begins.
+    pub place: Place,
 }
 
 /// Where in a certificate a device's name stands.
@@ -78,6 +96,7 @@ impl Settings {
             wide_subscribe: WideSubscribe::default(),
             identity_options: false,
             per_listener_settings: false,
+            allowances: Vec::new(),
         }
     }
 
@@ -156,7 +175,64 @@ impl Settings {
             }
         }
     }
+
+    pub(super) fn check(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match (inner.key, inner.value.get_ref().as_array()) {
+                ("allow", Some(items)) => {
+                    self.allowances = items.iter().filter_map(|item| allowance(reader, item)).collect();
+                }
+                ("allow", None) => {
+                    reader.error_help(
+                        inner.value.span(),
+                        "`allow` must be an array of tables",
+                        ALLOWANCE_HELP,
+                    );
+                }
+                _ => reader.unknown_key(&inner, &["allow"]),
+            }
+        }
+    }
 }
+
+/// An item of `[check] allow`.
+fn allowance(reader: &mut Reader, item: &Value<'_>) -> Option<Allowance> {
+    let Some(table) = item.get_ref().as_table() else {
+        reader.error_help(item.span(), "`allow` holds tables", ALLOWANCE_HELP);
+        return None;
+    };
+    let (mut code, mut at, mut reason) = (None, None, None);
+    for inner in entries(table) {
+        match inner.key {
+            "code" => {
+                let known = Code::ALL.map(|code| (code.as_str(), code));
+                code = reader.choice(inner.key, inner.value, &known);
+            }
+            "at" => at = reader.string(inner.key, inner.value).map(|text| text.text.into()),
+            "reason" => reason = reader.string(inner.key, inner.value),
+            _ => reader.unknown_key(&inner, &["code", "at", "reason"]),
+        }
+    }
+    if table.get("code").is_none() {
+        reader.error_help(item.span(), "this does not say which warning it allows", ALLOWANCE_HELP);
+    }
+    if table.get("reason").is_none() {
+        reader.error_help(item.span(), "this does not say why the warning is allowed", ALLOWANCE_HELP);
+    }
+    let reason = reason?;
+    if reason.text.trim().is_empty() {
+        reader.error_help(
+            reason.span,
+            "`reason` says nothing",
+            "write why this is as it should be, for whoever reads it next",
+        );
+        return None;
+    }
+    Some(Allowance { code: code?, at, reason: reason.text.into(), place: reader.place(item.span().start) })
+}
+
+const ALLOWANCE_HELP: &str = "write `{ code = \"allow-everything\", at = \"ROLE OR DEVICE\", reason = \"…\" }` with the word in brackets that the warning ends with";
 
 /// The sources of `certificate`: an array, or one of its items alone.
 fn certificate(reader: &mut Reader, entry: &Entry<'_, '_>) -> Vec<IdentitySource> {

@@ -2,7 +2,8 @@
 
 /// The remedy for a word that is not among `known`: the nearest one if it is near, else all of them when
 /// there are few.
-pub(crate) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+#[must_use]
+pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     // A short word resembles everything.
     let near = if word.chars().count() <= 3 { 1 } else { 2 };

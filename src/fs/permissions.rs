@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic};
 
 /// What a file holds; decides whether strangers may read it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,11 +44,11 @@ pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<D
         );
     }
     if holds == Holds::Hashes && metadata.mode() & 0o004 != 0 {
-        found.push(Diagnostic {
-            severity: Severity::Warning,
-            ..Diagnostic::general(format!("`{shown}` holds password hashes and everybody can read it"))
-                .help(format!("chmod o-rwx `{shown}`"))
-        });
+        found.push(
+            Diagnostic::general(format!("`{shown}` holds password hashes and everybody can read it"))
+                .warns(Code::WorldReadable)
+                .help(format!("chmod o-rwx `{shown}`")),
+        );
     }
     found.extend(judge_way(path, user));
     found

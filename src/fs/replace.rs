@@ -72,6 +72,16 @@ impl Locked {
         put(&self.path, &self.folder, content, None)
     }
 
+    /// The same with exactly this mode and, if one is given, this group, whatever was there before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::replace`], or the group cannot be given.
+    pub fn replace_as(&self, content: &[u8], mode: u32, group: Option<u32>) -> Result<(), ReplaceError> {
+        self.sweep();
+        put(&self.path, &self.folder, content, Some(Access { mode, group }))
+    }
+
     /// Removes what a writer left behind that was killed before its rename. Nobody is writing now: the lock is ours.
     fn sweep(&self) {
         let prefix = prefix(&self.path);
@@ -97,10 +107,17 @@ pub(crate) fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> Resul
     let failed = |source| ReplaceError { path: path.to_owned(), action: "replaced", source };
     let path = resolve(path).map_err(failed)?;
     let folder = File::open(parent(&path)).map_err(failed)?;
-    put(&path, &folder, content, Some(mode))
+    put(&path, &folder, content, Some(Access { mode, group: None }))
 }
 
-fn put(path: &Path, folder: &File, content: &[u8], mode: Option<u32>) -> Result<(), ReplaceError> {
+/// Who may get at a file.
+#[derive(Clone, Copy)]
+struct Access {
+    mode: u32,
+    group: Option<u32>,
+}
+
+fn put(path: &Path, folder: &File, content: &[u8], access: Option<Access>) -> Result<(), ReplaceError> {
     let failed = |action| move |source| ReplaceError { path: path.to_owned(), action, source };
     let old = match std::fs::metadata(path) {
         Ok(old) => Some(old),
@@ -115,7 +132,11 @@ fn put(path: &Path, folder: &File, content: &[u8], mode: Option<u32>) -> Result<
         .map_err(failed("written beside itself"))?;
     new.write_all(content).map_err(failed("written"))?;
     keep_owner(new.as_file(), old.as_ref(), folder).map_err(failed("given its old owner"))?;
-    let mode = mode.unwrap_or_else(|| old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777));
+    if let Some(group) = access.and_then(|access| access.group) {
+        std::os::unix::fs::fchown(new.as_file(), None, Some(group)).map_err(failed("given its group"))?;
+    }
+    let kept = || old.as_ref().map_or(NEW_FILE_MODE, |old| old.mode() & 0o7777);
+    let mode = access.map_or_else(kept, |access| access.mode);
     new.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed("given its mode"))?;
     new.as_file().sync_all().map_err(failed("flushed to disk"))?;
     new.persist(path).map_err(|error| failed("replaced")(error.error))?;

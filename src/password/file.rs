@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
 use super::PasswordHash;
 use crate::{
-    diag::{Diagnostic, Report, Source},
+    diag::{Code, Diagnostic, Report, Source},
     ident,
 };
 
@@ -64,7 +64,8 @@ fn entry(source: &Arc<Source>, at: usize, line: &str) -> Result<User, Box<Diagno
     let Some((name, rest)) = line.split_once(':') else {
         let span = trimmed(at, line);
         return Err(Box::new(
-            Diagnostic::warning(source, span, "this line has no `:` and is skipped")
+            Diagnostic::error(source, span, "this line has no `:` and is skipped")
+                .warns(Code::SkippedLine)
                 .help("write `USER:HASH`, or `#` before a comment"),
         ));
     };
@@ -73,11 +74,12 @@ fn entry(source: &Arc<Source>, at: usize, line: &str) -> Result<User, Box<Diagno
     let name = name.trim();
     ident::check_name(name).map_err(|error| {
         Box::new(
-            Diagnostic::warning(
+            Diagnostic::error(
                 source,
                 span.clone(),
                 format!("no device can be called `{name}`, so this user is refused: {error}"),
             )
+            .warns(Code::UnlistedUser)
             .help("rename the user or take the line out"),
         )
     })?;

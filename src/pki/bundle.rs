@@ -12,9 +12,9 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, chown},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -73,8 +73,6 @@ pub struct Bundle<'a> {
     pub key: KeyFile<'a>,
     /// For the line to paste.
     pub connect: Try<'a>,
-    /// User and group that get the files: those of sudo's caller. The process's own if `None`.
-    pub owner: Option<(u32, u32)>,
 }
 
 /// Why there is no folder.
@@ -121,6 +119,8 @@ pub fn check(parent: &Path, name: &DeviceName, on_existing: OnExisting) -> Resul
 
 /// Writes the folder into `parent` and returns its path. Killed at any instant, it is there whole or not at all.
 ///
+/// Whoever owns `parent` can move things in it at any instant: root must not write there with its own rights.
+///
 /// # Errors
 ///
 /// As [`check`], or the file system refuses.
@@ -145,9 +145,7 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
     .map(|(name, bytes, mode)| (draft.path.join(name), Zeroizing::new(bytes.to_vec()), mode));
     for (path, bytes, mode) in files {
         store::create(&path, &bytes, mode)?;
-        give(&path, bundle.owner)?;
     }
-    give(&draft.path, bundle.owner)?;
     store::sync(&draft.path).map_err(at("write", &draft.path))?;
     let kept = match on_existing {
         OnExisting::Replace if target.exists() => exchange(&draft.path, &target),
@@ -185,6 +183,9 @@ fn exchange(draft: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
+/// How often a draft is begun that somebody else sweeps away.
+const TRIES: usize = 8;
+
 /// A folder beside the final one, locked by us; gone when dropped, unless it was moved.
 struct Draft {
     path: PathBuf,
@@ -193,20 +194,30 @@ struct Draft {
 
 impl Draft {
     fn create(parent: &Path, folder: &str) -> Result<Self, FileError> {
-        loop {
-            let mut random = [0; 8];
+        let mut random = [0; 8];
+        for _ in 0..TRIES {
             getrandom::fill(&mut random).map_err(|error| at("write", parent)(error.into()))?;
             let path = parent.join(format!("{}{}", draft_prefix(folder), hex(&random)));
             DirBuilder::new().mode(0o700).create(&path).map_err(at("make", &path))?;
-            let file = File::open(&path);
-            // A sweep may have come between; then there is nothing here any more.
-            if let Ok(lock) = file
-                && lock.try_lock().is_ok()
-                && path.exists()
-            {
-                return Ok(Self { path, _lock: lock });
+            let draft = File::open(&path).and_then(|folder| match folder.try_lock() {
+                Ok(()) => Ok(Self { path: path.clone(), _lock: folder }),
+                Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(error)) => Err(error),
+            });
+            match draft {
+                Ok(draft) if path.exists() => return Ok(draft),
+                // Somebody's sweep came between, and takes it away.
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotFound) => {
+                }
+                Err(error) => {
+                    // A file system without locks, for one.
+                    let _ = fs::remove_dir(&path);
+                    return Err(at("lock", &path)(error));
+                }
             }
         }
+        Err(at("make a folder in", parent)(io::ErrorKind::ResourceBusy.into()))
     }
 }
 
@@ -246,11 +257,6 @@ fn is_bundle(path: &Path, folder: &str) -> bool {
         entries
             .all(|entry| entry.is_ok_and(|entry| ours.iter().any(|name| entry.file_name() == name.as_str())))
     })
-}
-
-fn give(path: &Path, owner: Option<(u32, u32)>) -> Result<(), FileError> {
-    let Some((user, group)) = owner else { return Ok(()) };
-    chown(path, Some(user), Some(group)).map_err(at("give away", path))
 }
 
 /// `connect.txt`.

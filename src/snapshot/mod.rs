@@ -86,6 +86,25 @@ impl Snapshot {
         self.devices.iter()
     }
 
+    /// The compiled rules of a device while it is active, whatever its state is: those of its roles and everyone, one
+    /// index for all whose roles come to the same, and its own.
+    #[must_use]
+    pub fn indexes(&self, name: &str) -> Option<(&Index, Option<&Index>)> {
+        self.devices.find(name).map(|found| (found.roles, found.own))
+    }
+
+    /// The rules of quarantined devices.
+    #[must_use]
+    pub fn quarantine(&self) -> &Index {
+        &self.quarantine
+    }
+
+    /// The rules of clients without any name, if they may connect.
+    #[must_use]
+    pub fn anonymous(&self) -> Option<&Index> {
+        self.anonymous.as_ref()
+    }
+
     /// Whether clients without any name may connect.
     #[must_use]
     pub fn admits_anonymous(&self) -> bool {

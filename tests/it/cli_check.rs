@@ -85,22 +85,26 @@ fn users_who_are_no_devices_are_told_with_their_lines_and_without_their_hashes()
     let said = home.ok(&["check"]);
     for (user, line) in [("bob", 1), ("eve", 3)] {
         let expected = format!(
-            "{}:{line}:1: warning: `{user}` has a password here and is no device, so it is refused\n  | {user}\n  | ^^^\n",
+            "{}:{line}:1: warning: `{user}` has a password here and is no device, so it is refused [unlisted-user]\n  | {user}\n  | ^^^\n",
             home.path("passwd").display()
         );
         assert!(said.contains(&expected), "{said}");
     }
-    assert!(!said.contains("phone") && !said.contains("$6$") && !said.contains("UJzwhk"), "{said}");
+    assert!(
+        !said.contains("`phone` has a password") && !said.contains("$6$c") && !said.contains("UJzwhk"),
+        "{said}"
+    );
 }
 
 #[test]
 fn devices_that_can_never_connect_are_told() {
     let long = "x".repeat(65);
+    let password = format!("{{ hash = \"{HASH}\", generated = true }}");
     let devices = format!(
-        "bare = {{ password = \"{HASH}\", auth = \"certificate\" }}\n\
+        "bare = {{ password = {password}, auth = \"certificate\" }}\n\
          [nothing]\n[off]\nstate = \"disabled\"\n[gone]\nstate = \"retired\"\n[fine]\ncertificates = \"any\"\n\
          [both]\nauth = \"both\"\ncertificates = \"any\"\n[word]\nauth = \"password\"\ncertificates = \"any\"\n\
-         [{long}]\ncertificates = \"any\"\n[{long}2]\npassword = \"{HASH}\"\n"
+         [{long}]\ncertificates = \"any\"\n[{long}2]\npassword = {password}\n"
     );
     let home = home(&devices, "");
     let found = home.json(&["check"]);

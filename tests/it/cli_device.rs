@@ -1,6 +1,6 @@
 //! `citronella device`: the registry as people change it.
 
-use std::{fs, os::unix::fs::MetadataExt as _, process::Command, time::Instant};
+use std::{fs, process::Command, time::Instant};
 
 use serde_json::json;
 
@@ -86,19 +86,6 @@ fn options_for_the_certificate_reach_it_and_openssl_is_content() {
     let shown = &home.json(&["cert", "show", "lamp/lamp.crt"])[0];
     assert_eq!(shown["subject"], "C=IT, O=Rossi, OU=Lights, CN=lamp");
     assert_eq!(shown["key"], "RSA 2048");
-}
-
-#[test]
-fn a_folder_made_with_sudo_belongs_to_whoever_called_it() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let home = Home::new();
-    home.cmd(&["device", "add", "lamp"]).env("SUDO_UID", "12345").env("SUDO_GID", "12346").ok();
-    for name in ["lamp", "lamp/lamp.key", "lamp/connect.txt"] {
-        let found = fs::metadata(home.path(name)).unwrap();
-        assert_eq!((found.uid(), found.gid()), (12345, 12346), "{name}");
-    }
 }
 
 #[test]

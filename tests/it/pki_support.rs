@@ -95,7 +95,6 @@ pub(crate) fn write_bundle(
         ca_pem,
         key: KeyFile::Encrypted(&secret(PASSPHRASE), ITERATIONS),
         connect: Try { host: "iotgateway1", port: 8883, topic: "sensors/thunder10/temperature" },
-        owner: None,
     };
     bundle::write(parent, &bundle, on_existing)
 }

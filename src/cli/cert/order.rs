@@ -17,7 +17,6 @@ use citronella::{
     secret::Secret,
 };
 use jiff::Timestamp;
-use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
     output::{Failure, Outcome, Output},
     passphrase::{CaPassphrase, KeyPassphrase},
     registry::{self, NewCertificate},
+    rights::Rights,
     world::World,
 };
 
@@ -88,15 +88,16 @@ impl<'a> Order<'a> {
                 .help("make it, or name another with --out"));
         }
         // Before a serial number is spent.
-        access(&options.out, AccessFlags::W_OK | AccessFlags::X_OK)
-            .map_err(|error| Failure::file(&options.out, &error.into()))?;
+        let rights = Rights::for_folder(&options.out)?;
         if name.as_str().chars().count() > MAX_COMMON_NAME_CHARS {
             return Err(Failure::new(format!(
                 "`{name}` has more than {MAX_COMMON_NAME_CHARS} characters, which no certificate can carry"
             ))
             .help("take a shorter name, or register it with --no-certificate and give it a password"));
         }
-        match bundle::check(&options.out, name, options.on_existing()) {
+        let found = bundle::check(&options.out, name, options.on_existing());
+        drop(rights);
+        match found {
             Ok(()) => {}
             Err(BundleError::Exists(folder)) => {
                 return match unlisted(world, &authority, &folder, name) {
@@ -141,15 +142,11 @@ impl<'a> Order<'a> {
             Some(passphrase) => KeyFile::Encrypted(passphrase, PBKDF2_ITERATIONS),
             None => KeyFile::Plain,
         };
-        let bundle = Bundle {
-            name,
-            issued: &issued,
-            ca_pem: issuer.authority().certificate_pem(),
-            key,
-            connect,
-            owner: world.caller(),
-        };
+        let bundle =
+            Bundle { name, issued: &issued, ca_pem: issuer.authority().certificate_pem(), key, connect };
+        let rights = Rights::for_folder(&options.out)?;
         let folder = bundle::write(&options.out, &bundle, options.on_existing())?;
+        drop(rights);
         if issued.shortened {
             output.warn("the certificate ends with the authority's");
         }
@@ -166,7 +163,10 @@ impl IssueOptions {
 /// The certificate in `folder`, if it is one of ours for this device, in force, and not yet in the registry.
 fn unlisted(world: &World, authority: &Authority, folder: &Path, name: &DeviceName) -> Option<Entry> {
     let file = folder.join(bundle::folder_name(name)).with_added_extension("crt");
-    let views = inspect::certificates(&fs::read(file).ok()?).ok()?;
+    let rights = Rights::for_folder(folder.parent()?).ok()?;
+    let read = fs::read(file).ok()?;
+    drop(rights);
+    let views = inspect::certificates(&read).ok()?;
     let entry = authority.find(&views.first()?.sha256)?.clone();
     let in_force = entry.name == name.as_str() && entry.state(Timestamp::now()) == State::Valid;
     let fingerprint: Fingerprint = entry.certificate.as_ref()?.sha256.parse().ok()?;

@@ -1,117 +1,93 @@
 //! What a good colleague would say about files that can be used.
 
-use std::{collections::HashMap, fs, path::Path, sync::Arc};
+mod devices;
+mod rules;
+mod sets;
+mod shadow;
+mod subscriptions;
 
 use citronella::{
-    diag::{Diagnostic, Place, Report, Source},
-    ident::MAX_COMMON_NAME_CHARS,
-    registry::{Auth, Certificates, Device, State},
+    config::Allowance,
+    diag::{Code, Diagnostic, Report},
+    registry::Device,
     snapshot::Snapshot,
 };
 
-/// Adds to the report: users of the password file who are no devices, and devices that can never connect.
-pub(super) fn give(snapshot: &Snapshot, report: &mut Report) {
-    let mut lines = Lines::default();
+use super::cited::{Cited, Warning};
+
+pub(super) use subscriptions::Look;
+
+/// Adds every warning to the report, in the order of the files, takes those out that the settings allow, and says how many these are.
+pub(super) fn give(snapshot: &Snapshot, look: Look, report: &mut Report) -> usize {
+    let settings = snapshot.settings();
+    let mut cited = Cited::new(settings.password_file.as_deref());
+    let mut warnings: Vec<Warning> = std::mem::take(report).into_iter().map(of_loading).collect();
+    warnings.extend(advice(snapshot, look, &mut cited));
+
+    let mut used = vec![false; settings.allowances.len()];
+    let before = warnings.len();
+    warnings.retain(|warning| {
+        let mut allowed = false;
+        for (allowance, used) in settings.allowances.iter().zip(&mut used) {
+            let meant = allows(allowance, warning);
+            allowed |= meant;
+            *used |= meant;
+        }
+        !allowed
+    });
+    let allowed = before - warnings.len();
+    let idle = settings.allowances.iter().zip(used).filter(|(allowance, used)| {
+        // What only `--strict-subscribe` finds cannot be missed without it.
+        !used && (allowance.code != Code::StrictRefuses || look == Look::AsIfStrict)
+    });
+    for (allowance, _) in idle {
+        let about = allowance.at.as_ref().map(|at| format!(" at `{at}`")).unwrap_or_default();
+        let message = format!("there is no warning `{}`{about} that this could allow", allowance.code);
+        warnings.push(
+            cited
+                .line(Code::UnusedAllowance, (&allowance.place, allowance.code.as_str()), message)
+                .help("take it out; it would hide the next warning of its kind"),
+        );
+    }
+    let files = snapshot.files();
+    warnings.sort_by_key(|warning| {
+        let place = warning.found.place.as_ref();
+        place.map(|(source, span)| (files.iter().position(|file| file == source.path()), span.start))
+    });
+    report.extend(warnings.into_iter().map(|warning| warning.found));
+    allowed
+}
+
+fn advice(snapshot: &Snapshot, look: Look, cited: &mut Cited) -> Vec<Warning> {
+    let mut found = Vec::new();
     for user in snapshot.unlisted_users() {
         let message = format!("`{}` has a password here and is no device, so it is refused", user.name);
-        report.push(
-            lines
-                .warning(&user.place, message, user_of)
+        found.push(
+            cited
+                .line(Code::UnlistedUser, (&user.place, &user.name), message)
                 .help(format!("`citronella device add {} --no-certificate` registers it", user.name)),
         );
     }
-    let mut devices: Vec<&Device> = snapshot.devices().filter(|device| is_expected(device)).collect();
+    let mut devices: Vec<&Device> = snapshot.devices().collect();
     devices.sort_by_key(|device| device.place().line);
-    for device in devices {
-        if let Some((message, help)) = trouble(device) {
-            report.push(lines.warning(device.place(), message, head_of).help(help));
-        }
-    }
+    let sets = sets::of(snapshot, &devices);
+    found.extend(rules::unused_roles(snapshot, &sets, cited));
+    found.extend(rules::warnings(snapshot, (&sets, &devices), cited));
+    let (shadowed, dead) = shadow::warnings(snapshot, (&sets, &devices), cited);
+    found.extend(shadowed);
+    found.extend(subscriptions::warnings(snapshot, (&sets, dead, look), cited));
+    found.extend(devices::warnings(snapshot, &devices, cited));
+    found
 }
 
-/// Whether somebody waits for it to connect.
-fn is_expected(device: &Device) -> bool {
-    match device.state() {
-        State::Active | State::Quarantined => true,
-        State::Disabled | State::Retired => false,
-    }
+/// A warning that loading gave; an allowance knows it by its file.
+fn of_loading(found: Diagnostic) -> Warning {
+    let path = found.place.as_ref().map(|(source, _)| source.path());
+    let name = path.and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+    Warning { at: name.into_iter().map(|name| name.into()).collect(), found }
 }
 
-/// Why the device can never connect, and what to do about it.
-fn trouble(device: &Device) -> Option<(String, String)> {
-    let name = device.name();
-    let certificate = match device.certificates() {
-        Certificates::Any => true,
-        Certificates::Listed(listed) => !listed.is_empty(),
-    };
-    let password = device.password().is_some();
-    let too_long = name.as_str().chars().count() > MAX_COMMON_NAME_CHARS;
-    let shows_certificate = match device.auth() {
-        Auth::Any => certificate && !password,
-        Auth::Certificate | Auth::Both => true,
-        Auth::Password => false,
-    };
-    if too_long && shows_certificate {
-        return Some((
-            format!(
-                "`{name}` has more than {MAX_COMMON_NAME_CHARS} characters, which no certificate can carry as its common name"
-            ),
-            "give it a shorter name, or a password".to_owned(),
-        ));
-    }
-    let (missing, remedy) = match device.auth() {
-        Auth::Any if !certificate && !password => ("neither a certificate nor a password", "cert issue"),
-        Auth::Certificate | Auth::Both if !certificate => {
-            ("no certificate, which its `auth` asks for", "cert issue")
-        }
-        Auth::Password | Auth::Both if !password => {
-            ("no password, which its `auth` asks for", "password generate")
-        }
-        Auth::Any | Auth::Certificate | Auth::Password | Auth::Both => return None,
-    };
-    let help = match (missing, too_long) {
-        (_, false) if device.auth() == Auth::Any => {
-            format!("`citronella cert issue {name}` or `citronella password generate {name}` gives it one")
-        }
-        (_, true) if device.auth() == Auth::Any => {
-            format!("`citronella password generate {name}` gives it one")
-        }
-        _ => format!("`citronella {remedy} {name}` gives it one"),
-    };
-    Some((format!("`{name}` cannot connect: it has {missing}"), help))
-}
-
-/// Files that are cited, read once each, without anything in them that may be a hash.
-#[derive(Default)]
-struct Lines(HashMap<Arc<Path>, Arc<Source>>);
-
-impl Lines {
-    /// A warning at what is `shown` of a line; at the file alone if it has changed since it was loaded.
-    fn warning(&mut self, place: &Place, message: String, shown: fn(&str) -> &str) -> Diagnostic {
-        let source = self.0.entry(Arc::clone(&place.file)).or_insert_with(|| {
-            let text = fs::read_to_string(&place.file).unwrap_or_default();
-            Source::new(&*place.file, text.lines().map(shown).collect::<Vec<_>>().join("\n"))
-        });
-        let before = usize::try_from(place.line).unwrap_or(1).saturating_sub(1);
-        let mut lines = source.text().split('\n');
-        let start = lines.by_ref().take(before).map(|line| line.len() + 1).sum::<usize>();
-        let length = lines.next().map_or(0, str::len);
-        let start = start.min(source.text().len());
-        Diagnostic::warning(source, start..start + length, message)
-    }
-}
-
-/// Of a line of the password file: the user's name.
-fn user_of(line: &str) -> &str {
-    line.split(':').next().unwrap_or_default()
-}
-
-/// Of a line of the registry: the head of a table, or the key.
-fn head_of(line: &str) -> &str {
-    let line = line.trim_end();
-    if line.trim_start().starts_with('[') {
-        line
-    } else {
-        line.split('=').next().unwrap_or_default().trim_end()
-    }
+fn allows(allowance: &Allowance, warning: &Warning) -> bool {
+    warning.found.code == Some(allowance.code)
+        && allowance.at.as_ref().is_none_or(|at| warning.at.contains(at))
 }

@@ -22,7 +22,7 @@ file = "devices.toml"
 
 "#;
 
-const STARTER_CONFIG_ROLES: &str = r#"
+pub(crate) const STARTER_CONFIG_ROLES: &str = r#"
 # {device} is the device's own name. Deny beats allow, order never matters, silence denies.
 [roles.sensor]
 publish   = ["sensors/{device}/#"]
