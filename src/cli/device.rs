@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     Answer, cert, check,
     output::{Failure, Outcome, Output},
-    registry,
+    registry, shell,
     world::World,
 };
 
@@ -168,7 +168,7 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
     if no_certificate {
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered, without a certificate"));
-        let next = format!("give it a password: citronella password generate {name}");
+        let next = format!("give it a password: citronella password generate {}", shell::name(name.as_str()));
         output.result(&next, &view(&check::load(world)?, name.as_str())?)?;
         return Ok(Outcome::Yes);
     }
@@ -179,7 +179,8 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
     }
     let delivered = order.deliver(world, output).map_err(|failure| {
         failure.help(format!(
-            "{name} is registered without a certificate; go on with `citronella cert issue {name}`"
+            "{name} is registered without a certificate; go on with `citronella cert issue {}`",
+            shell::name(name.as_str())
         ))
     })?;
     registry::add_certificate(world, &name, &delivered.certificate()?)?;

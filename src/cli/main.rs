@@ -18,6 +18,7 @@ mod passphrase;
 mod password;
 mod registry;
 mod rights;
+mod shell;
 mod test;
 mod world;
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     Answer, check,
     output::{Failure, Outcome, Output},
-    passphrase, registry,
+    passphrase, registry, shell,
     world::World,
 };
 
@@ -95,15 +95,17 @@ fn store(
     registry::change(world, |editor| editor.set_password(device, hash, generated))?;
     if before && !accepts_any()? {
         output.warn(&format!(
-            "`default_certificates` is for devices without a password, so {device} can show no certificate any more; `citronella cert issue {device}` lists one"
+            "`default_certificates` is for devices without a password, so {device} can show no certificate any more; `citronella cert issue {}` lists one",
+            shell::name(device)
         ));
     }
     // The mode is kept, whoever chose it.
     let path = check::load(world)?.settings().registry_file.clone();
     if fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0) {
-        let path = path.display();
         output.warn(&format!(
-            "{path} has hashes of passwords and everybody can read it; run chmod o-rwx {path}"
+            "{} has hashes of passwords and everybody can read it; run chmod o-rwx {}",
+            path.display(),
+            shell::path(&path)
         ));
     }
     Ok(())
@@ -114,7 +116,7 @@ fn verify(world: &World, output: &Output, device: &str) -> Answer {
     let found = snapshot.device(device).ok_or_else(|| registry::unknown(device))?;
     let hash = found.password().ok_or_else(|| {
         Failure::new(format!("device `{device}` has no password"))
-            .help(format!("`citronella password generate {device}` makes one"))
+            .help(format!("`citronella password generate {}` makes one", shell::name(device)))
     })?;
     let password = passphrase::from_stdin_or_prompt_once(&format!("password of {device}"))?;
     let right = hash.verify(password.expose())?;

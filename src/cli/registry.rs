@@ -10,7 +10,7 @@ use citronella::{
     snapshot::Snapshot,
 };
 
-use super::{check, output::Failure, world::World};
+use super::{check, output::Failure, shell, world::World};
 
 pub(crate) use citronella::registry::edit::NewCertificate;
 
@@ -59,8 +59,9 @@ pub(crate) fn exists(name: &str) -> Failure {
         );
     }
     Failure::new(format!("a device called `{name}` is there already")).help(format!(
-        "`citronella cert issue {name}` makes another certificate for it, `citronella device set {name}` changes it; \
-         names that differ in capital letters only are the same name"
+        "`citronella cert issue {word}` makes another certificate for it, `citronella device set {word}` changes it; \
+         names that differ in capital letters only are the same name",
+        word = shell::name(name)
     ))
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use citronella::pki::{self, Authority, AuthorityError};
 
-use super::output::Failure;
+use super::{output::Failure, shell};
 
 const DEFAULT_CONFIG: &str = "/etc/citronella/citronella.toml";
 
@@ -49,7 +49,7 @@ impl World {
         if self.config == Path::new(DEFAULT_CONFIG) || std::env::var_os("CITRONELLA_CONFIG").is_some() {
             "citronella".to_owned()
         } else {
-            format!("citronella --config {}", self.config.display())
+            format!("citronella --config {}", shell::path(&self.config))
         }
     }
 

@@ -290,8 +290,9 @@ pub fn connect_line(connect: Try<'_>, folder: &str) -> String {
     )
 }
 
-/// As one word of a shell.
-fn quoted(text: &str) -> String {
+/// As one word of a shell, for a line to paste.
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@%+,=".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         text.to_owned()

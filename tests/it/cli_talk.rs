@@ -261,3 +261,19 @@ fn a_folder_or_a_certificate_is_no_configuration() {
         assert!(!outcome.stdout.contains("`citronella init` makes one"), "{outcome:?}");
     }
 }
+
+#[test]
+fn a_printed_command_is_one_command_whatever_the_device_is_called() {
+    let home = Home::new();
+    for name in ["x;touch pwned", "living room", "it's $(touch pwned)"] {
+        let told = home.ok(&["device", "add", "--role", "sensor", "--", name]);
+        let line = told.lines().last().unwrap().trim().split(" && ").next().unwrap().to_owned();
+        let typed = home.shell(&format!("{line} && ls *.crt | wc -l")).ok();
+        assert_eq!(typed.trim(), "2", "{line}");
+        home.ok(&["device", "add", "--no-certificate", "--", &format!("{name}2")]);
+    }
+    assert!(!home.files().iter().any(|(name, _)| name.ends_with("/pwned") || name == "pwned"));
+    let next = home.ok(&["device", "add", "--no-certificate", "--", "-my phone"]);
+    assert_eq!(next, "give it a password: citronella password generate -- '-my phone'\n");
+    home.ok(&["password", "generate", "--", "-my phone"]);
+}

@@ -25,6 +25,7 @@ use crate::{
     passphrase::{CaPassphrase, KeyPassphrase},
     registry::{self, NewCertificate},
     rights::Rights,
+    shell,
     world::World,
 };
 
@@ -201,7 +202,7 @@ impl fmt::Display for Delivered {
         write!(
             f,
             "Once the broker has read the registry (systemctl reload mosquitto), try it:\n\n  cd {} && {}",
-            self.folder.display(),
+            shell::path(&self.folder),
             self.connect
         )
     }
