@@ -24,6 +24,7 @@ use super::{
     files::{Files, Mode, Wrote},
     output::{Failure, Outcome, Output},
     passphrase::CaPassphrase,
+    shell,
     world::World,
 };
 
@@ -186,8 +187,10 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     step(conf, "the lines for Mosquitto", wrote);
     if wrote == Wrote::Kept && fs::read(conf).is_ok_and(|kept| kept != text.as_bytes()) {
         output.warn(&format!(
-            "{} was kept, and is not what these options would make; to have it made anew, move it away",
-            conf.display()
+            "{} was kept, and is not what these options would make; to have it made anew: mv {} {}, and run this again",
+            conf.display(),
+            shell::path(conf),
+            shell::path(&conf.with_added_extension("old"))
         ));
     }
 
@@ -218,8 +221,9 @@ impl fmt::Display for Done {
         writeln!(f, "Nobody is let in yet. Next:")?;
         let command = &self.command;
         let add = format!("{command} device add NAME --role sensor");
-        let (check, restart) = (format!("{command} check"), "systemctl restart mosquitto");
-        let width = add.chars().count() + 1;
+        let (check, restart) =
+            (format!("{command} check"), "systemctl enable mosquitto && systemctl restart mosquitto");
+        let width = add.chars().count().max(restart.len()) + 1;
         writeln!(f, "  {add:<width$} # registers a device and makes its certificate")?;
         writeln!(f, "  {check:<width$} # are the files right?")?;
         write!(f, "  {restart:<width$} # from then on the broker is guarded")?;

@@ -29,10 +29,10 @@ const EXIT_STATUS: &str =
     "Exit status: 0 done, allowed, clean; 1 no, denied, problems found; 2 it could not be done.";
 
 const AFTER_HELP: &str = "\
-Three commands to a guarded broker:
+Three lines to a guarded broker:
   sudo citronella init
   sudo citronella device add thunder10 --role sensor
-  sudo systemctl restart mosquitto";
+  sudo systemctl enable mosquitto && sudo systemctl restart mosquitto";
 
 /// Guards a Mosquitto broker: certificates, passwords and topic rules for each device
 #[derive(Parser)]

@@ -161,7 +161,7 @@ broker_test!(the_five_steps_lead_to_a_guarded_broker, |kind| {
     // 3.
     let added = installed_first(&steps[2]).ok();
     // 4.
-    assert_eq!(steps[3], "sudo systemctl restart mosquitto");
+    assert_eq!(steps[3], "sudo systemctl enable mosquitto && sudo systemctl restart mosquitto");
     let broker = conf
         .line(&format!("include_dir {}", folder.display()))
         .listener("settled", DoorKind::Unix, "")
