@@ -86,10 +86,15 @@ impl World {
 
     /// How devices call the broker: the first name in its certificate, else this machine.
     pub(crate) fn broker_name(&self) -> String {
-        let read = std::fs::read(self.folder().join("tls/broker.crt")).ok();
-        let views = read.and_then(|bytes| pki::inspect::certificates(&bytes).ok());
-        let names = views.as_ref().and_then(|views| views.first()).map(|view| &view.alternative_names);
-        let first = names.and_then(|names| names.first()).and_then(|name| name.split_once(':'));
-        first.map_or_else(|| "localhost".to_owned(), |(_, name)| name.to_owned())
+        let first = self.broker_names().and_then(|names| names.into_iter().next());
+        first.unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    /// The names and addresses in the broker's certificate, if it stands here.
+    pub(crate) fn broker_names(&self) -> Option<Vec<String>> {
+        let bytes = std::fs::read(self.folder().join("tls/broker.crt")).ok()?;
+        let views = pki::inspect::certificates(&bytes).ok()?;
+        let names = views.first()?.alternative_names.iter();
+        Some(names.filter_map(|name| name.split_once(':')).map(|(_, name)| name.to_owned()).collect())
     }
 }

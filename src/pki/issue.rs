@@ -11,6 +11,7 @@ use thiserror::Error;
 use x509_cert::{
     Certificate,
     builder::{self, Builder as _, CertificateBuilder},
+    name::Name,
     serial_number::SerialNumber,
     spki::SubjectPublicKeyInfoOwned,
     time::{Time, Validity},
@@ -167,6 +168,41 @@ pub struct Issuer {
     key: PrivateKey,
 }
 
+impl Authority {
+    /// Whether a certificate for the device could be made, as far as that shows without the key; nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// A name over 64 characters, impossible days, an expired authority, or a subject that cannot be.
+    pub fn check_device(&self, request: &DeviceRequest, now: Timestamp) -> Result<(), IssueError> {
+        let name = request.name.as_str();
+        if name.chars().count() > MAX_COMMON_NAME_CHARS {
+            return Err(IssueError::NameTooLong(name.to_owned()));
+        }
+        self.period_for(request.days, now)?;
+        self.subject_for(request.subject.as_ref(), name)?;
+        Ok(())
+    }
+
+    /// What was asked for, and what of it this authority lives to see.
+    fn period_for(&self, days: u32, now: Timestamp) -> Result<(Period, Period), IssueError> {
+        let own = self.period();
+        if now > own.not_after {
+            return Err(IssueError::AuthorityExpired(own.not_after));
+        }
+        let asked = Period::of_days(days, now).ok_or(IssueError::Days(days))?;
+        Ok((asked, asked.within(own)))
+    }
+
+    fn subject_for(&self, subject: Option<&Subject>, common_name: &str) -> Result<Name, IssueError> {
+        let subject = subject.unwrap_or(self.default_subject()).with_common_name(common_name)?;
+        if subject == *self.subject() {
+            return Err(IssueError::SameSubject(subject.to_string()));
+        }
+        Ok(subject)
+    }
+}
+
 impl Issuer {
     pub(crate) fn new(authority: Authority, key: PrivateKey) -> Self {
         Self { authority, key }
@@ -231,18 +267,9 @@ impl Issuer {
     }
 
     fn issue(&mut self, job: Job<'_>) -> Result<Issued, IssueError> {
-        let issuer = self.authority.period();
-        if job.now > issuer.not_after {
-            return Err(IssueError::AuthorityExpired(issuer.not_after));
-        }
-        let asked = Period::of_days(job.days, job.now).ok_or(IssueError::Days(job.days))?;
-        let period = asked.within(issuer);
-        let subject = job.subject.unwrap_or(self.authority.default_subject());
-        let subject = subject.with_common_name(job.common_name)?;
+        let (asked, period) = self.authority.period_for(job.days, job.now)?;
+        let subject = self.authority.subject_for(job.subject, job.common_name)?;
         let issuer = self.authority.subject().clone();
-        if subject == issuer {
-            return Err(IssueError::SameSubject(subject.to_string()));
-        }
         let issuer_key_id = Some(self.authority.key_id().to_vec());
         let template = Template { profile: job.profile, subject, issuer, issuer_key_id };
         // Before the lock: an RSA key can take seconds.

@@ -277,3 +277,43 @@ fn a_certificate_of_another_authority_is_not_ours() {
 fn openssl(arguments: &[&str]) {
     assert!(Command::new("openssl").args(arguments).current_dir(Path::new("/")).status().unwrap().success());
 }
+
+#[test]
+fn what_cannot_be_issued_is_told_before_the_device_is_registered() {
+    let home = Home::new();
+    let before = home.devices();
+    home.fails(&["device", "add", "lamp", "--days", "0"], &["0 days"]);
+    home.fails(&["device", "add", "lamp", "--days", "4000000000"], &["4000000000 days"]);
+    let shown = home.ok(&["cert", "show", "etc/tls/ca.crt"]);
+    let root = shown.split("CN=").nth(1).unwrap().lines().next().unwrap().split(',').next().unwrap();
+    home.fails(&["device", "add", root], &["the authority's own"]);
+    assert_eq!(home.devices(), before);
+}
+
+#[test]
+fn an_earlier_certificate_that_stays_good_is_named() {
+    let home = Home::new();
+    let issue = ["cert", "issue", "lamp", "--force"];
+    home.ok(&["device", "add", "lamp", "--role", "sensor", "--no-certificate"]);
+    let first = home.run(&issue);
+    assert!(first.status == Some(0) && !first.stderr.contains("stays good"), "{first:?}");
+    let serial = home.json(&["cert", "list"]).to_string();
+    let second = home.run(&issue);
+    let line = second.stderr.lines().find(|line| line.contains("stays good")).unwrap();
+    let named = line.split(" cert revoke ").nth(1).unwrap().split('`').next().unwrap();
+    assert!(serial.contains(named), "{second:?}");
+    home.ok(&["cert", "revoke", named]);
+    let third = home.run(&issue);
+    assert_eq!(third.stderr.matches("stays good").count(), 1, "{third:?}");
+}
+
+#[test]
+fn a_host_that_the_brokers_certificate_does_not_name_is_pointed_out() {
+    let home = Home::empty();
+    home.init(&["--name", "gw.lan", "--address", "192.0.2.7"]).ok();
+    for (device, host, good) in [("a", "GW.lan", true), ("b", "192.0.2.7", true), ("c", "192.0.2.8", false)] {
+        let outcome = home.run(&["device", "add", device, "--host", host]);
+        assert_eq!(outcome.status, Some(0), "{outcome:?}");
+        assert_eq!(outcome.stderr.contains("is not good for"), !good, "{host}: {outcome:?}");
+    }
+}

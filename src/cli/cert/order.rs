@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -9,7 +10,8 @@ use citronella::{
     clock::UnixSeconds,
     ident::{DeviceName, MAX_COMMON_NAME_CHARS},
     pki::{
-        Authority, DEVICE_DAYS, DeviceRequest, Entry, Issuer, KeyKind, PBKDF2_ITERATIONS, State, Subject,
+        Authority, DEVICE_DAYS, DeviceRequest, Entry, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS, State,
+        Subject,
         bundle::{self, Bundle, BundleError, KeyFile, OnExisting, Try},
         inspect,
     },
@@ -114,6 +116,7 @@ impl<'a> Order<'a> {
         for note in options.subject.iter().flat_map(Subject::notes) {
             output.warn(note);
         }
+        authority.check_device(&options.request(name), Timestamp::now())?;
         let key_passphrase = options.key_passphrase.choose()?;
         let issuer = Box::new(authority.unlock(&options.ca_passphrase.ask()?)?);
         Ok(Self { name, options, work: Work::Make { issuer, key_passphrase } })
@@ -123,6 +126,14 @@ impl<'a> Order<'a> {
     pub(crate) fn deliver(self, world: &World, output: &Output) -> Result<Delivered, Failure> {
         let Self { name, options, work } = self;
         let host = options.host.clone().unwrap_or_else(|| world.broker_name());
+        if let Some(names) =
+            world.broker_names().filter(|names| !names.iter().any(|name| is_for(name, &host)))
+        {
+            output.warn(&format!(
+                "the broker's certificate is not good for {host}, so the device will not connect to it there; it is good for {}",
+                names.join(", ")
+            ));
+        }
         let topic = registry::topic_to_try(&check::load(world)?, name.as_str());
         let connect = Try { host: &host, port: options.port, topic: &topic };
         let (mut issuer, key_passphrase) = match work {
@@ -132,13 +143,7 @@ impl<'a> Order<'a> {
                 return Delivered::new(name, folder, &entry, connect);
             }
         };
-        let request = DeviceRequest {
-            key: options.key,
-            subject: options.subject.clone(),
-            days: options.days,
-            ..DeviceRequest::new(name.clone())
-        };
-        let issued = issuer.issue_device(&request, Timestamp::now())?;
+        let issued = issuer.issue_device(&options.request(name), Timestamp::now())?;
         let key = match &key_passphrase {
             Some(passphrase) => KeyFile::Encrypted(passphrase, PBKDF2_ITERATIONS),
             None => KeyFile::Plain,
@@ -155,7 +160,27 @@ impl<'a> Order<'a> {
     }
 }
 
+/// Whether a name of a certificate is that of the host; its wildcard stands for the first label.
+fn is_for(name: &str, host: &str) -> bool {
+    let address = |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    if let Some(host) = address(host) {
+        return address(name) == Some(host);
+    }
+    let under = name.strip_prefix('*').zip(host.find('.').and_then(|dot| host.get(dot..)));
+    let alike = |(name, host): (&str, &str)| name.eq_ignore_ascii_case(host);
+    alike((name, host.trim_end_matches('.'))) || under.is_some_and(alike)
+}
+
 impl IssueOptions {
+    fn request(&self, name: &DeviceName) -> DeviceRequest {
+        DeviceRequest {
+            key: self.key,
+            subject: self.subject.clone(),
+            days: self.days,
+            ..DeviceRequest::new(name.clone())
+        }
+    }
+
     fn on_existing(&self) -> OnExisting {
         if self.force { OnExisting::Replace } else { OnExisting::Refuse }
     }
@@ -234,10 +259,31 @@ impl Delivered {
     }
 }
 
+/// Serials of the certificates with which the device can connect, and when they end.
+fn accepted(world: &World, name: &DeviceName) -> Result<Vec<(String, Timestamp)>, Failure> {
+    let (snapshot, authority) = (check::load(world)?, world.authority()?);
+    let Some(device) = snapshot.device(name.as_str()) else { return Ok(Vec::new()) };
+    let is_listed = |sha256: &str| match device.certificates() {
+        Certificates::Any => true,
+        Certificates::Listed(listed) => listed.iter().any(|listed| listed.sha256.to_string() == sha256),
+    };
+    let valid = authority.valid(Kind::Device, name.as_str(), Timestamp::now());
+    let made = valid.filter_map(|entry| Some((entry, entry.certificate.as_ref()?)));
+    let accepted = made.filter(|(_, made)| is_listed(&made.sha256));
+    Ok(accepted.map(|(entry, made)| (entry.serial.clone(), made.period.not_after)).collect())
+}
+
 pub(super) fn issue(world: &World, output: &Output, device: &str, options: &IssueOptions) -> Answer {
     let name = registry::existing(world, device)?;
+    let earlier = accepted(world, &name)?;
     let delivered = Order::prepare(world, output, &name, options)?.deliver(world, output)?;
     registry::add_certificate(world, &name, &delivered.certificate()?)?;
+    for (serial, not_after) in earlier {
+        output.say(&format_args!(
+            "the earlier certificate {serial} stays good until {not_after}; `{} cert revoke {serial}` ends that",
+            world.command()
+        ));
+    }
     output.result(&delivered, &delivered)?;
     Ok(Outcome::Yes)
 }
