@@ -8,9 +8,6 @@ use std::{
 
 use thiserror::Error;
 
-/// Includes inside includes are followed this deep; Mosquitto itself does not go on for ever either.
-const MAX_DEPTH: usize = 8;
-
 /// One line that is neither blank nor a comment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Directive {
@@ -35,18 +32,26 @@ pub struct ReadError {
 }
 
 /// Reads `path` and everything it includes, in the broker's order: `include_dir` takes the files that end in
-/// `.conf`, sorted by name, where it stands.
+/// `.conf`, sorted by name, where it stands. In an included file it is no use: Mosquitto 2.0 ignores it, 2.1 does
+/// not start.
 ///
 /// # Errors
 ///
 /// The first file or folder that cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Directive>, ReadError> {
     let mut directives = Vec::new();
-    read_into(path, &mut directives, 0)?;
+    read_into(path, &mut directives, Place::Main)?;
     Ok(directives)
 }
 
-fn read_into(path: &Path, directives: &mut Vec<Directive>, depth: usize) -> Result<(), ReadError> {
+/// Where a line stands.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Place {
+    Main,
+    Included,
+}
+
+fn read_into(path: &Path, directives: &mut Vec<Directive>, place: Place) -> Result<(), ReadError> {
     let fail = |source| ReadError { path: path.to_owned(), source };
     let bytes = fs::read(path).map_err(fail)?;
     for (number, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
@@ -56,9 +61,13 @@ fn read_into(path: &Path, directives: &mut Vec<Directive>, depth: usize) -> Resu
         }
         let (key, value) = line.trim_start().split_once([' ', '\t']).unwrap_or((line.trim(), ""));
         let value = value.trim_start();
-        if key == "include_dir" && depth < MAX_DEPTH {
+        if key == "include_dir" {
+            // SOURCE: conf.c, "only valid in the main configuration file". A folder may hold the very file.
+            if place == Place::Included {
+                continue;
+            }
             for file in included(Path::new(value.trim_end()))? {
-                read_into(&file, directives, depth + 1)?;
+                read_into(&file, directives, Place::Included)?;
             }
         } else if !key.is_empty() {
             directives.push(Directive {
@@ -145,6 +154,22 @@ mod tests {
         let found: Vec<_> = identity_options(&read).collect();
         assert_eq!(found.len(), 1);
         assert!(found.iter().all(|found| found.file.ends_with("b.conf") && found.line == 1));
+    }
+
+    #[test]
+    fn what_is_included_includes_nothing_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("mosquitto.conf");
+        fs::create_dir(dir.path().join("conf.d")).unwrap();
+        let include = format!("include_dir {}\n", dir.path().join("conf.d").display());
+        fs::write(&main, format!("user a\n{include}")).unwrap();
+        // Followed, these would be read 20 to the power of the depth times.
+        let itself = include.repeat(20) + "user b\n";
+        fs::write(dir.path().join("conf.d/a.conf"), &itself).unwrap();
+
+        let read = read(&main).unwrap();
+        let words: Vec<_> = read.iter().map(|found| (&*found.key, &*found.value)).collect();
+        assert_eq!(words, [("user", "a"), ("user", "b")]);
     }
 
     #[test]
