@@ -120,3 +120,14 @@ fn many_filters_in_one_line_are_read_about_as_fast_as_in_many_lines() {
     let (lines, line) = (took(",\n"), took(", "));
     assert!(line < 3 * lines, "{line:?} for one line, {lines:?} for many");
 }
+
+#[test]
+fn a_mistake_at_the_end_of_the_file_points_at_its_last_character() {
+    for text in ["version = 1\na = [1, 2 # é", "version = 1\na = [1 # é\n\n", "version = 1\n\"é\""] {
+        let mut report = Report::new();
+        parse(Path::new("citronella.toml"), text, &mut report);
+        let (source, span) = report.iter().next().and_then(|found| found.place.clone()).unwrap();
+        let cited = source.text().get(span);
+        assert!(cited.is_some_and(|cited| "é\"".contains(cited)), "{text:?}: {cited:?}");
+    }
+}
