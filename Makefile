@@ -19,11 +19,13 @@ SKIP = $(foreach broker,$(filter-out $(BROKERS),$(ALL_BROKERS)),--skip on_$(subs
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGIN := $(TARGET)/release/libcitronella.so
 COMMAND := $(TARGET)/release/citronella
+# How long `make fuzz` stays with each target.
+SECONDS ?= 60
 # Stripped, in bytes: a broker on a small machine has to carry it.
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench demo install clean
+.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench fuzz demo install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -72,6 +74,9 @@ exports:
 
 bench: test-deps brokers release ## what an access check costs, beside Mosquitto's own plugins
 	@tests/bench/run $(PLUGIN) $(FLEETS)
+
+fuzz: deps ## inputs that nobody thought of, for each target so long (SECONDS=60; TARGETS=topics for one)
+	@tests/fuzz/run $(SECONDS) $(TARGETS)
 
 demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broker running)
 	$(CARGO) build --locked

@@ -112,7 +112,7 @@ fn rank(name: &OsStr) -> Vec<(u8, u8)> {
 ///
 /// `command_line` is `/proc/PID/cmdline`: words that end in NUL.
 #[must_use]
-pub fn path_in_command_line(command_line: &[u8]) -> Option<Named> {
+pub fn files_in_command_line(command_line: &[u8]) -> Option<Named> {
     let mut words = command_line.split(|byte| *byte == 0);
     let mut named = Vec::new();
     while let Some(word) = words.next() {
@@ -220,7 +220,7 @@ mod tests {
         fs::write(path("one"), "listener 1883\n").unwrap();
         fs::write(path("two"), "use_subject_as_username true\n").unwrap();
         let line = format!("mosquitto\0-c\0{}\0-v\0-c\0{}\0", path("one").display(), path("two").display());
-        let read = read(&path_in_command_line(line.as_bytes()).unwrap()).unwrap();
+        let read = read(&files_in_command_line(line.as_bytes()).unwrap()).unwrap();
         assert_eq!(
             read.iter().map(|found| &*found.key).collect::<Vec<_>>(),
             ["listener", "use_subject_as_username"]
@@ -230,13 +230,13 @@ mod tests {
 
     #[test]
     fn the_configuration_is_found_in_the_command_line() {
-        let files = |line| path_in_command_line(line).map(|named| named.0);
+        let files = |line| files_in_command_line(line).map(|named| named.0);
         let one = PathBuf::from("/etc/mosquitto/mosquitto.conf");
         let line = b"/usr/sbin/mosquitto\0-v\0-c\0/etc/mosquitto/mosquitto.conf\0";
         assert_eq!(files(line), Some(vec![one.clone()]));
         let line = b"mosquitto\0--config-file\0-c\0-c\0/etc/mosquitto/mosquitto.conf\0-d\0";
         assert_eq!(files(line), Some(vec!["-c".into(), one]));
-        assert_eq!(path_in_command_line(b"mosquitto\0-v\0"), None);
-        assert_eq!(path_in_command_line(b"mosquitto\0-c\0"), None);
+        assert_eq!(files_in_command_line(b"mosquitto\0-v\0"), None);
+        assert_eq!(files_in_command_line(b"mosquitto\0-c\0"), None);
     }
 }

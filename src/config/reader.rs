@@ -89,8 +89,8 @@ impl Reader {
         }
         self.garbled.push(line);
         // A mistake at the end of the file has nothing to point at; the last character will do.
-        let last = text.trim_end().len().saturating_sub(1);
-        let span = if span.start > last { last..last + 1 } else { span };
+        let last = text.trim_end().char_indices().next_back().map_or(0..0, |(at, ch)| at..at + ch.len_utf8());
+        let span = if span.start > last.start { last } else { span };
         self.found.push(Diagnostic::error(&self.source, span, error.message().replace('\n', " ")));
     }
 

@@ -106,3 +106,14 @@ fn inclusions_are_followed_to_the_end_and_counted_once() {
     assert_eq!(of(&[]), "");
     assert_eq!(roles.find("f"), None);
 }
+
+#[test]
+fn a_mistake_at_the_end_of_the_file_points_at_its_last_character() {
+    for text in ["version = 1\na = [1, 2 # é", "version = 1\na = [1 # é\n\n", "version = 1\n\"é\""] {
+        let mut report = Report::new();
+        parse(Path::new("citronella.toml"), text, &mut report);
+        let (source, span) = report.iter().next().and_then(|found| found.place.clone()).unwrap();
+        let cited = source.text().get(span);
+        assert!(cited.is_some_and(|cited| "é\"".contains(cited)), "{text:?}: {cited:?}");
+    }
+}

@@ -298,7 +298,7 @@ fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<
     let command_line = std::fs::read("/proc/self/cmdline")
         .map_err(|error| unreadable(format!("/proc/self/cmdline: {error}")))?;
     // Without a configuration file there is no listener that could have the options.
-    let Some(path) = mosquitto_conf::path_in_command_line(&command_line) else { return Ok(()) };
+    let Some(path) = mosquitto_conf::files_in_command_line(&command_line) else { return Ok(()) };
     let settings = snapshot.settings();
     if settings.identity_options && settings.per_listener_settings {
         return Ok(());

@@ -35,7 +35,8 @@ pub(crate) type Levels = Vec<String>;
 pub(crate) fn allows(rules: &[Rule], client: &Client, (action, text): (Action, &str), wide: bool) -> bool {
     let named = matches!(action, Action::Publish | Action::Receive);
     let (group, plain) = if named { (None, text) } else { split_share(text) };
-    if !(if named { is_name(text) } else { group.is_none_or(is_group) && is_filter(plain) }) {
+    let whole = || is_text(text) && group.is_none_or(is_group) && is_filter(plain);
+    if !(if named { is_name(text) } else { whole() }) {
         return false;
     }
     if action == Action::Unsubscribe {

@@ -140,6 +140,23 @@ fn a_revoked_certificate_moves_and_every_comment_stays() {
 }
 
 #[test]
+fn the_comment_of_a_revoked_certificate_swallows_nothing() {
+    let (gone, kept) = ("5f".repeat(32), "60".repeat(32));
+    let revoked = |list: &str| {
+        let list = list.replace("GONE", &format!("{{ sha256 = \"{gone}\" }}"));
+        let text = format!("version = 1\n[a]\ncertificates = [{list}]\n");
+        let text = text.replace("KEPT", &format!("{{ sha256 = \"{kept}\" }}"));
+        edited(&text, |editor| editor.revoke("a", gone.parse().unwrap())).replace(&kept, "kept")
+    };
+    let after = revoked("\n  # old\n  GONE, KEPT,\n");
+    assert!(after.contains("[\n  # old\n  { sha256 = \"kept\" },\n]\n"), "{after}");
+    let after = revoked("\n  # old\n  GONE");
+    assert!(after.contains("[\n  # old\n  ]\n"), "{after}");
+    let after = revoked("\n  # old\n  GONE, # lost\n");
+    assert!(after.contains("[\n  # old\n  # lost\n]\n"), "{after}");
+}
+
+#[test]
 fn certificates_written_as_tables_are_understood() {
     let text = format!("[a]\n[[a.certificates]]\nsha256 = \"{}\"\n", "5F".repeat(32));
     let after = edited(&text, |editor| editor.revoke("a", "5f".repeat(32).parse().unwrap()));

@@ -98,14 +98,13 @@ pub(super) fn push(array: &mut Array, mut item: Value) {
 pub(super) fn remove_at(array: &mut Array, index: usize) {
     let removed = array.remove(index);
     let before = text_of(removed.decor().prefix());
-    let comment = before.trim_end();
-    if comment.contains('#') {
+    if before.contains('#') {
         if let Some(next) = array.get_mut(index) {
             let prefix = text_of(next.decor().prefix());
-            next.decor_mut().set_prefix(format!("{comment}{prefix}"));
+            next.decor_mut().set_prefix(comment_before(&before, &prefix));
         } else {
             let trailing = text_of(Some(array.trailing()));
-            array.set_trailing(format!("{comment}{trailing}"));
+            array.set_trailing(comment_before(&before, &trailing));
         }
     } else if index == 0
         && let Some(first) = array.get_mut(0)
@@ -115,6 +114,16 @@ pub(super) fn remove_at(array: &mut Array, index: usize) {
     }
     if array.is_empty() {
         array.set_trailing_comma(false);
+    }
+}
+
+/// A comment and the blanks behind it, put before `rest`, which must not become part of the comment.
+fn comment_before(comment: &str, rest: &str) -> String {
+    let on_this_line = rest.trim_start_matches([' ', '\t']);
+    if on_this_line.starts_with('\n') {
+        format!("{}{rest}", comment.trim_end())
+    } else {
+        format!("{comment}{on_this_line}")
     }
 }
 
