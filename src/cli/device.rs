@@ -165,6 +165,9 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         found => found.is_some(),
     };
     drop(snapshot);
+    if !interrupted {
+        registry::check_add(world, &name, &device)?;
+    }
     if no_certificate {
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered, without a certificate"));

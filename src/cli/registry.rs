@@ -121,6 +121,14 @@ pub(crate) fn topic_to_try(snapshot: &Snapshot, name: &str) -> String {
     topics.filter(|topic| !topic.contains('{')).find(allowed).unwrap_or_else(|| format!("hello/{name}"))
 }
 
+/// Whether [`add`] would be refused; nothing is written.
+pub(crate) fn check_add(world: &World, name: &DeviceName, device: &NewDevice) -> Result<(), Failure> {
+    let mut editor = Editor::open(&check::load(world)?.settings().registry_file)?;
+    editor.add(name, device).map_err(failure)?;
+    let report = Snapshot::load_with_registry(world.config(), &editor.text()).report;
+    if report.has_errors() { Err(failure(EditError::Refused(report))) } else { Ok(()) }
+}
+
 /// A device that is not there yet, with roles that are there.
 pub(crate) fn add(world: &World, name: &DeviceName, device: &NewDevice) -> Result<(), Failure> {
     change(world, |editor| editor.add(name, device))

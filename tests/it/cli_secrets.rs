@@ -194,3 +194,14 @@ fn no_secret_stands_in_the_process_table() {
         }
     }
 }
+
+#[test]
+fn no_passphrase_is_asked_for_before_a_role_that_is_none_is_told() {
+    let home = Home::new();
+    let before = home.devices();
+    let outcome = home.locked(&["device", "add", "lamp", "--role", "sensr"]).run();
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("no role is called `sensr`"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("passphrase"), "{outcome:?}");
+    assert_eq!(home.devices(), before);
+}
