@@ -259,7 +259,7 @@ struct View<'a> {
     roles: Vec<&'a str>,
     attributes: BTreeMap<&'a str, &'a str>,
     auth: String,
-    /// `"any"`, or the fingerprints.
+    /// Those that are listed; none if any is accepted.
     certificates: Vec<ViewCertificate>,
     any_certificate: bool,
     revoked: Vec<String>,

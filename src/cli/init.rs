@@ -336,9 +336,10 @@ fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
         });
     }
     let triplets = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"];
-    let mut places: Vec<PathBuf> = triplets
+    let mut places: Vec<PathBuf> = ["/usr/lib", "/usr/local/lib"]
         .iter()
-        .map(|triplet| Path::new("/usr/lib").join(triplet).join("mosquitto").join(NAME))
+        .flat_map(|library| triplets.iter().map(|triplet| Path::new(library).join(triplet)))
+        .map(|folder| folder.join("mosquitto").join(NAME))
         .collect();
     places.push(Path::new("/usr/local/lib/mosquitto").join(NAME));
     places.push(Path::new("/usr/lib/mosquitto").join(NAME));
