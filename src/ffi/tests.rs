@@ -234,6 +234,23 @@ fn on_a_broker_that_can_be_asked_only_its_own_session_counts_as_known() {
 }
 
 #[test]
+fn an_error_is_logged_whatever_number_of_warnings_stands_before_it() {
+    WORLD.set(World::default());
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("citronella.toml");
+    std::fs::write(&config, "version = 1\n").unwrap();
+    let warnings: String = (0..200).map(|number| format!("[d{number}]\nmax_qos = 0\n")).collect();
+    let devices = format!("version = 1\n{warnings}[last]\nrole = \"nobody\"\n");
+    std::fs::write(dir.path().join("devices.toml"), devices).unwrap();
+    let broker = Broker::from_table(&table()).unwrap();
+    let option = PluginOption { key: "config".to_owned(), value: config.display().to_string().into_bytes() };
+    assert!(Plugin::start(&[option], &broker).is_err());
+    let log = WORLD.with_borrow(|world| world.log.clone());
+    assert!(log.iter().any(|line| line.contains("`nobody`")), "{log:#?}");
+    assert!(log.len() <= 52, "{}", log.len());
+}
+
+#[test]
 fn two_plugin_lines_are_named_as_such() {
     let broker = Broker::from_table(&table()).unwrap();
     let answer = unsafe { broker.register(ptr::null_mut(), (2, on_acl_check), ptr::null_mut()) };

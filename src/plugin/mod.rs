@@ -277,9 +277,11 @@ fn describe(snapshot: &Snapshot) -> String {
     format!("{} device(s), revision {}", snapshot.devices().len(), snapshot.revision())
 }
 
-/// One line for each finding, up to a number.
+/// One line for each finding, up to a number; errors first, so that no number of warnings hides what stops us.
 fn write_report(log: &log::Log, host: &dyn Host, report: &Report) {
-    for found @ Diagnostic { severity, .. } in report.iter().take(MAX_FINDINGS) {
+    let of = |wanted| report.iter().filter(move |found| found.severity == wanted);
+    let findings = of(Severity::Error).chain(of(Severity::Warning));
+    for found @ Diagnostic { severity, .. } in findings.take(MAX_FINDINGS) {
         let level = match severity {
             Severity::Error => Level::Error,
             Severity::Warning => Level::Warning,
