@@ -14,6 +14,7 @@ use citronella::{
 };
 
 use super::cited::{Cited, Warning};
+use crate::shell;
 
 pub(super) use subscriptions::Look;
 
@@ -62,11 +63,10 @@ fn advice(snapshot: &Snapshot, look: Look, cited: &mut Cited) -> Vec<Warning> {
     let mut found = Vec::new();
     for user in snapshot.unlisted_users() {
         let message = format!("`{}` has a password here and is no device, so it is refused", user.name);
-        found.push(
-            cited
-                .line(Code::UnlistedUser, (&user.place, &user.name), message)
-                .help(format!("`citronella device add {} --no-certificate` registers it", user.name)),
-        );
+        found.push(cited.line(Code::UnlistedUser, (&user.place, &user.name), message).help(format!(
+            "`citronella device add --no-certificate {}` registers it",
+            shell::name(&user.name)
+        )));
     }
     let mut devices: Vec<&Device> = snapshot.devices().collect();
     devices.sort_by_key(|device| device.place().line);

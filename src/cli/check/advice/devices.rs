@@ -11,6 +11,7 @@ use citronella::{
 };
 
 use super::super::cited::{Cited, Warning};
+use crate::shell;
 
 /// A certificate that ends in so many days is to be renewed.
 const RENEWAL_DAYS: i64 = 30;
@@ -98,12 +99,13 @@ fn trouble(device: &Device, cited: &mut Cited) -> Option<Warning> {
         }
         Auth::Any | Auth::Certificate | Auth::Password | Auth::Both => return None,
     };
+    let word = shell::name(name.as_str());
     let help = match (device.auth(), too_long) {
         (Auth::Any, false) => {
-            format!("`citronella cert issue {name}` or `citronella password generate {name}` gives it one")
+            format!("`citronella cert issue {word}` or `citronella password generate {word}` gives it one")
         }
-        (Auth::Any, true) => format!("`citronella password generate {name}` gives it one"),
-        _ => format!("`citronella {remedy} {name}` gives it one"),
+        (Auth::Any, true) => format!("`citronella password generate {word}` gives it one"),
+        _ => format!("`citronella {remedy} {word}` gives it one"),
     };
     let message = format!("`{name}` cannot connect: it has {missing}");
     Some(cited.device(Code::NoCredentials, device, message).help(help))
@@ -134,8 +136,9 @@ fn weak_hash(device: &Device, cited: &mut Cited) -> Option<Warning> {
         Some(place) => cited.line(Code::WeakHash, (&place, name.as_str()), message),
         None => cited.key(Code::WeakHash, (device, "password"), message),
     };
+    let word = shell::name(name.as_str());
     Some(warning.help(format!(
-        "`citronella password set {name}` hashes it anew; `citronella password generate {name}` makes one that cannot be guessed"
+        "`citronella password set {word}` hashes it anew; `citronella password generate {word}` makes one that cannot be guessed"
     )))
 }
 
@@ -168,7 +171,8 @@ fn ends(device: &Device, now: UnixSeconds, cited: &mut Cited) -> Option<Warning>
     } else {
         return None;
     };
+    let word = shell::name(name.as_str());
     let help =
-        format!("`citronella cert issue {name}` issues the next; the old one stays good until it ends");
+        format!("`citronella cert issue {word}` issues the next; the old one stays good until it ends");
     Some(cited.key(code, (device, "certificates"), message).help(help))
 }
