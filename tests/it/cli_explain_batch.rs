@@ -22,10 +22,7 @@ publish = ["hello"]
 const DEVICES: &str = "version = 1\n[lamp]\nrole = \"sensor\"\n[off]\nstate = \"disabled\"\n";
 
 fn home() -> Home {
-    let home = Home::empty();
-    home.write("etc/citronella.toml", SETTINGS);
-    home.write("etc/devices.toml", DEVICES);
-    home
+    Home::with_files(SETTINGS, DEVICES)
 }
 
 /// The status and the answers to these lines.

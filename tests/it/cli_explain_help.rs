@@ -40,10 +40,7 @@ state = "quarantined"
 "#;
 
 fn home() -> Home {
-    let home = Home::empty();
-    home.write("etc/citronella.toml", SETTINGS);
-    home.write("etc/devices.toml", DEVICES);
-    home
+    Home::with_files(SETTINGS, DEVICES)
 }
 
 #[test]

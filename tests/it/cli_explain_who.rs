@@ -44,10 +44,7 @@ state = "disabled"
 "#;
 
 fn home() -> Home {
-    let home = Home::empty();
-    home.write("etc/citronella.toml", SETTINGS);
-    home.write("etc/devices.toml", DEVICES);
-    home
+    Home::with_files(SETTINGS, DEVICES)
 }
 
 #[test]

@@ -25,6 +25,14 @@ impl Home {
         Self { dir: TempDir::with_prefix("citronella-home-").unwrap() }
     }
 
+    /// These settings and this registry, and nothing else.
+    pub(crate) fn with_files(settings: &str, devices: &str) -> Self {
+        let home = Self::empty();
+        home.write("etc/citronella.toml", settings);
+        home.write("etc/devices.toml", devices);
+        home
+    }
+
     /// `init` has run.
     #[track_caller]
     pub(crate) fn new() -> Self {
