@@ -30,6 +30,7 @@ pub mod diag;
 pub mod fs;
 pub mod ident;
 pub mod login;
+pub mod metrics;
 pub mod mosquitto_conf;
 pub mod password;
 pub mod pki;

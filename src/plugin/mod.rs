@@ -12,6 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
+pub mod counters;
 mod event;
 mod kicks;
 mod log;
@@ -22,6 +23,8 @@ pub use event::{
     AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Peer, PluginOption, Presented, Session,
 };
 pub use log::Refusal;
+
+use counters::Counters;
 
 use crate::{
     clock::UnixSeconds,
@@ -87,6 +90,8 @@ pub struct Plugin {
     reauth: reauth::Reauth,
     log: log::Log,
     kicks: kicks::Kicks,
+    /// Shared with every thread of ours.
+    counters: Arc<Counters>,
     /// A topic that makes a debug build panic, so that tests can see a broker live through it.
     #[cfg(debug_assertions)]
     fault: Option<String>,
@@ -110,12 +115,15 @@ impl Plugin {
         look_at_broker_configuration(&snapshot, host)?;
         let text = format!("version {}, {}", env!("CARGO_PKG_VERSION"), describe(&snapshot));
         log.write(host, Level::Info, &text);
+        let counters = Arc::<Counters>::default();
+        counters.in_force(&snapshot);
         Ok(Self {
             config,
             snapshot: ArcSwap::from_pointee(snapshot),
             reauth: reauth::Reauth::default(),
             log,
             kicks: kicks::Kicks::default(),
+            counters,
             #[cfg(debug_assertions)]
             fault: std::env::var("CITRONELLA_FAULT_TOPIC").ok(),
         })
@@ -139,13 +147,21 @@ impl Plugin {
         };
         if self.reauth.is_known(event) {
             return match login::still_welcome(&snapshot, &login) {
-                Ok(()) => AuthReply::Admit,
-                Err(refused) => self.end_session(host, event, &refused),
+                Ok(()) => {
+                    self.counters.sessions.kept.add();
+                    AuthReply::Admit
+                }
+                Err(refused) => {
+                    self.counters.sessions.ended.add();
+                    self.end_session(host, event, &refused)
+                }
             };
         }
+        let results = self.counters.log_ins.of(event.certificate.into(), event.password.into());
         let name = match login::admit(&snapshot, &login) {
             Ok(name) => name,
             Err(refused) => {
+                results.refused.add();
                 self.log.refusal(host, (Refusal::LogIn, event.peer), || refused_line(&login, &refused));
                 return AuthReply::Refuse;
             }
@@ -159,10 +175,12 @@ impl Plugin {
         };
         match renamed {
             Ok(()) => {
+                results.admitted.add();
                 self.kicks.admitted(event.client_id);
                 AuthReply::Admit
             }
             Err(reason) => {
+                results.refused.add();
                 self.log.refusal(host, (Refusal::LogIn, event.peer), || format!("log-in refused: {reason}"));
                 AuthReply::Refuse
             }
@@ -191,7 +209,9 @@ impl Plugin {
         #[cfg(debug_assertions)]
         self.fault(&event.request);
         let snapshot = self.snapshot.load();
+        let answers = self.counters.checks.of(&event.request);
         let Some(name) = event.username else {
+            answers.refused.add();
             self.log.refusal(host, (Refusal::Access, (event.peer)()), || {
                 format!("access refused: client {} was never admitted", Quoted(event.client_id))
             });
@@ -199,8 +219,10 @@ impl Plugin {
         };
         let decision = snapshot.authorize(name, event.client_id, &event.request);
         if decision.is_allowed() {
+            answers.allowed.add();
             return AclReply::Allow;
         }
+        answers.refused.add();
         // What is not delivered is not worth a line: it happens with every message under a hidden topic.
         if !matches!(event.request, Request::Receive { .. }) {
             self.log.refusal(host, (Refusal::Access, (event.peer)()), || {
@@ -218,9 +240,12 @@ impl Plugin {
         match loaded.snapshot {
             Some(snapshot) => {
                 self.log.write(host, Level::Notice, &format!("reloaded: {}", describe(&snapshot)));
+                self.counters.reloads.loaded.add();
+                self.counters.in_force(&snapshot);
                 self.snapshot.store(Arc::new(snapshot));
             }
             None => {
+                self.counters.reloads.failed.add();
                 let (errors, _) = loaded.report.count();
                 let kept = describe(&self.snapshot.load());
                 let text = format!(
@@ -237,6 +262,7 @@ impl Plugin {
         self.log.tick(host);
         for name in self.kicks.due() {
             host.kick(&name);
+            self.counters.kicks.locked_out.add();
         }
     }
 

@@ -1,0 +1,58 @@
+use super::*;
+use crate::metrics::{Read, to_text};
+
+/// Of these counters as a file.
+fn read(counters: &Counters) -> Read {
+    Read::parse(&to_text(&counters.families())).unwrap()
+}
+
+#[test]
+fn what_is_counted_stands_in_the_file_and_in_the_topics() {
+    let counters = Counters::default();
+    counters.log_ins.of(Some(()).into(), None::<()>.into()).admitted.add();
+    counters.log_ins.of(Shown::No, Shown::Yes).refused.add_many(3);
+    counters.checks.of(&Request::Receive { topic: "a" }).allowed.add();
+    counters.queue.set(7);
+    let read = read(&counters);
+    let labels = [("credential", "certificate"), ("result", "admitted")];
+    assert_eq!(read.sum("citronella_log_ins_total", &labels), Some(1.0));
+    assert_eq!(read.sum("citronella_log_ins_total", &[("result", "refused")]), Some(3.0));
+    assert_eq!(read.sum("citronella_checks_total", &[]), Some(1.0));
+    assert_eq!(read.sum("citronella_hash_queue", &[]), Some(7.0));
+
+    let messages = counters.messages(UnixSeconds::now());
+    for (topic, payload) in [
+        ("log_ins/certificate/admitted", "1"),
+        ("log_ins/password/refused", "3"),
+        ("checks/deliver/allowed", "1"),
+        ("hash_queue", "7"),
+        ("hash_seconds/count", "0"),
+        ("throttled", "0"),
+        ("build_info/version", env!("CARGO_PKG_VERSION")),
+    ] {
+        let topic = format!("$SYS/broker/citronella/{topic}");
+        assert!(messages.contains(&(topic.clone(), payload.to_owned())), "{topic} {payload}: {messages:?}");
+    }
+    assert!(!messages.iter().any(|(topic, _)| topic.contains("bucket")), "{messages:?}");
+}
+
+#[test]
+fn a_duration_is_in_every_bucket_that_it_fits() {
+    let counters = Counters::default();
+    for took in [0, 1, 54, 54, 5_000] {
+        counters.hashes.add(Duration::from_millis(took));
+    }
+    let read = read(&counters);
+    let buckets: Vec<_> = read
+        .of("citronella_hash_seconds_bucket")
+        .map(|sample| (sample.label("le").unwrap(), sample.value))
+        .collect();
+    assert_eq!(buckets[0], ("0.001", 2.0));
+    assert_eq!(buckets[4], ("0.05", 2.0));
+    assert_eq!(buckets[5], ("0.1", 4.0));
+    assert_eq!(buckets[8], ("1", 4.0));
+    assert_eq!(buckets[9], ("+Inf", 5.0));
+    assert_eq!(buckets.len(), 10);
+    assert_eq!(read.sum("citronella_hash_seconds_sum", &[]), Some(5.109));
+    assert_eq!(read.sum("citronella_hash_seconds_count", &[]), Some(5.0));
+}
