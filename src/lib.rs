@@ -32,6 +32,7 @@ pub mod ident;
 pub mod login;
 pub mod metrics;
 pub mod mosquitto_conf;
+pub mod mqtt;
 pub mod password;
 pub mod pki;
 pub mod plugin;

@@ -55,6 +55,7 @@ mod golden;
 mod harness;
 mod layers;
 mod login_table;
+mod mqtt_client;
 mod pki_authority;
 mod pki_judges;
 mod pki_kill;
