@@ -73,6 +73,16 @@ broker_test!(messages_of_qos_2_are_received_to_their_end, |kind| {
     }
 });
 
+fn is_closed(error: &MqttError) -> bool {
+    match error {
+        MqttError::Closed => true,
+        MqttError::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        }
+        _ => false,
+    }
+}
+
 broker_test!(refusals_and_ends_are_told_apart, |kind| {
     let conf = Broker::conf(kind);
     let broker = conf.line("allow_anonymous false").listener("tcp", DoorKind::Tcp, "").start();
@@ -84,12 +94,13 @@ broker_test!(refusals_and_ends_are_told_apart, |kind| {
     let mut first = welcome(&broker, &login(Version::V5, "same"));
     let _second = welcome(&broker, &login(Version::V5, "same"));
     let ended = first.message().unwrap_err();
-    assert!(matches!(ended, MqttError::Disconnected(0x8e)), "{ended}");
+    // COMPAT: Debian's 2.0.11 closes without a word.
+    let told = matches!(ended, MqttError::Disconnected(0x8e));
+    assert!(told || (!kind.at_least(2, 0, 21) && is_closed(&ended)), "{ended}");
     let mut first = welcome(&broker, &login(Version::V311, "other"));
     let _second = welcome(&broker, &login(Version::V311, "other"));
     let ended = first.message().unwrap_err();
-    let io = matches!(&ended, MqttError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset || error.kind() == io::ErrorKind::BrokenPipe);
-    assert!(io || matches!(ended, MqttError::Closed), "{ended}");
+    assert!(is_closed(&ended), "{ended}");
 });
 
 broker_test!(any_stream_will_do, |kind| {
