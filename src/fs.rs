@@ -6,8 +6,9 @@ mod permissions;
 mod replace;
 
 use std::{
-    fs::{File, Metadata},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +17,7 @@ use thiserror::Error;
 pub(crate) use lock::{PATIENCE, acquire};
 pub use permissions::{Holds, judge, judge_way, this_user};
 pub use replace::{Locked, ReplaceError};
-pub(crate) use replace::{SUFFIX as UNFINISHED, replace_with_mode};
+pub(crate) use replace::{SUFFIX as UNFINISHED, replace_own, replace_with_mode};
 
 /// Largest file of settings, devices or passwords: some 300 bytes for each of 100,000 devices, twice over.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -86,21 +87,42 @@ pub fn read(path: &Path, limit_bytes: u64) -> Result<Text, ReadError> {
     }
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
+    let mut text = read_text(path, file, limit_bytes)?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(Text { text, metadata })
+}
+
+/// The whole of a file that somebody else may have put there: no symbolic link is followed to it, and nothing that is
+/// no file is read or waited for.
+///
+/// # Errors
+///
+/// As [`read`]; a symbolic link cannot be opened.
+pub(crate) fn read_untrusted(path: &Path, limit_bytes: u64) -> Result<String, ReadError> {
+    let io = |source| ReadError::Io { path: path.to_owned(), source };
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(ReadError::NotAFile(path.to_owned()));
+    }
+    read_text(path, file, limit_bytes)
+}
+
+fn read_text(path: &Path, file: File, limit_bytes: u64) -> Result<String, ReadError> {
+    let io = |source| ReadError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let read_bytes = file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if u64::try_from(read_bytes).unwrap_or(u64::MAX) > limit_bytes {
         return Err(ReadError::TooLarge { path: path.to_owned(), limit_bytes });
     }
-    let mut text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = good.split(|byte| *byte == b'\n').count();
         let column = good.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
         ReadError::NotUtf8 { path: path.to_owned(), line, column }
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
-    Ok(Text { text, metadata })
+    })
 }
 
 #[cfg(test)]

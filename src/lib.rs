@@ -40,6 +40,7 @@ pub mod policy;
 pub mod registry;
 pub mod secret;
 pub mod snapshot;
+pub mod status;
 pub mod suite;
 pub mod topic;
 

@@ -34,7 +34,8 @@ pub(crate) enum Wrote {
 
 /// Makes files so that the broker can read them.
 pub(crate) struct Files {
-    /// The broker's group, if this is root and there is one.
+    /// The broker's user and group, if this is root and there are such.
+    user: Option<u32>,
     group: Option<u32>,
 }
 
@@ -42,7 +43,8 @@ impl Files {
     pub(crate) fn for_broker() -> Self {
         let root = nix::unistd::geteuid().is_root();
         let group = nix::unistd::Group::from_name(BROKER_GROUP).ok().flatten().filter(|_| root);
-        Self { group: group.map(|group| group.gid.as_raw()) }
+        let user = nix::unistd::User::from_name(BROKER_USER).ok().flatten().filter(|_| root);
+        Self { user: user.map(|user| user.uid.as_raw()), group: group.map(|group| group.gid.as_raw()) }
     }
 
     /// A folder, made with its parents if it is missing, and finished if an interrupted run has begun it.
@@ -65,6 +67,18 @@ impl Files {
             folder.set_permissions(Permissions::from_mode(bits))
         };
         made().map_err(|error| Failure::file(path, &error))
+    }
+
+    /// A folder in which the broker's user writes: its own, 0750. One that is there is kept as it is.
+    pub(crate) fn state(&self, path: &Path) -> io::Result<Wrote> {
+        if path.is_dir() {
+            return Ok(Wrote::Kept);
+        }
+        DirBuilder::new().recursive(true).mode(0o750).create(path)?;
+        if let (Some(user), Some(group)) = (self.user, self.group) {
+            fchown(&File::open(path)?, Some(user), Some(group))?;
+        }
+        Ok(Wrote::New)
     }
 
     /// Writes a file that is not there; one that is there is kept as it is.

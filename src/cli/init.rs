@@ -7,8 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use citronella::pki::{
-    self, Authority, BrokerName, BrokerRequest, Issued, Issuer, KeyKind, NewAuthority, Subject, Wildcards,
+use citronella::{
+    config::{self, STATE_DIRECTORY},
+    diag::Report,
+    pki::{
+        self, Authority, BrokerName, BrokerRequest, Issued, Issuer, KeyKind, NewAuthority, Subject, Wildcards,
+    },
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -172,7 +176,8 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
         arguments.password_file = Some(path);
     }
-    let text = texts::starter_config(arguments.password_file.as_deref().and_then(Path::to_str));
+    let state = state_directory(&folder);
+    let text = texts::starter_config(arguments.password_file.as_deref().and_then(Path::to_str), &state);
     step(&config, "the settings and roles", files.create(&config, text.as_bytes(), Mode::Shared)?);
     let registry = folder.join("devices.toml");
     step(
@@ -180,6 +185,17 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         "the registry",
         files.create(&registry, texts::STARTER_REGISTRY.as_bytes(), Mode::Shared)?,
     );
+
+    // The settings may have been there, and name another.
+    let state = kept_state_directory(&config).unwrap_or_else(|| folder.join(state));
+    match files.state(&state) {
+        Ok(wrote) => step(&state, "where the plugin writes", wrote),
+        // The broker is guarded without it.
+        Err(error) => output.warn(&format!(
+            "{} cannot be made ({error}): the plugin will not be able to say there what is in force",
+            state.display()
+        )),
+    }
 
     let conf = &arguments.mosquitto_conf;
     let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin);
@@ -237,6 +253,20 @@ impl fmt::Display for Done {
         }
         Ok(())
     }
+}
+
+/// Where the plugin of a new configuration in this folder writes. Only the installed one may have the system's place: a
+/// second plugin could not write there.
+fn state_directory(folder: &Path) -> PathBuf {
+    if folder == Path::new("/etc/citronella") { STATE_DIRECTORY.into() } else { "state".into() }
+}
+
+/// Where the settings say that the plugin writes; nothing if they cannot be read.
+fn kept_state_directory(config: &Path) -> Option<PathBuf> {
+    let text = citronella::fs::read(config, citronella::fs::MAX_FILE_BYTES).ok()?;
+    let mut report = Report::new();
+    let settings = config::parse(config, &text.text, &mut report).settings;
+    (!report.has_errors()).then_some(settings.state_directory)
 }
 
 /// Fails early where a file is to be made and there is no folder for it.

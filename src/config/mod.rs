@@ -14,6 +14,9 @@
 //! client_id = "protect"                # or "device", "any"
 //! default_certificates = "none"        # or "any"
 //!
+//! [state]
+//! directory = "/var/lib/citronella"    # where the plugin writes; this is the default
+//!
 //! [roles.sensor]
 //! publish = ["sensors/{device}/#"]
 //!
@@ -44,7 +47,7 @@ use reader::{Entry, Reader, entries};
 
 pub use mask::without_secrets;
 pub use roles::{RoleId, Roles};
-pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, Settings};
+pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, STATE_DIRECTORY, Settings};
 pub use words::suggestion;
 
 /// Everything that `citronella.toml` says, checked.
@@ -60,8 +63,8 @@ pub struct Config {
     pub anonymous: Option<Arc<Block>>,
 }
 
-const SECTIONS: [&str; 9] =
-    ["version", "registry", "auth", "identity", "roles", "everyone", "anonymous", "compat", "check"];
+const SECTIONS: [&str; 10] =
+    ["version", "registry", "auth", "identity", "state", "roles", "everyone", "anonymous", "compat", "check"];
 
 /// Reads the text of the settings file at `path`, whose relative paths start at its folder. Mistakes go to
 /// `report`; whatever is right is returned even then, so that the other files can be looked at too.
@@ -78,6 +81,7 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> Config {
             "registry" => settings.registry(&mut reader, &entry),
             "auth" => settings.auth(&mut reader, &entry),
             "identity" => settings.identity(&mut reader, &entry),
+            "state" => settings.state(&mut reader, &entry),
             "compat" => settings.compat(&mut reader, &entry),
             "check" => settings.check(&mut reader, &entry),
             "roles" => roles.read(&mut reader, &entry),

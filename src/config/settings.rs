@@ -8,7 +8,7 @@ use crate::{
     policy::WideSubscribe,
 };
 
-/// `[registry]`, `[auth]`, `[identity]`, `[compat]` and `[check]`, with defaults for what is not written.
+/// `[registry]`, `[auth]`, `[identity]`, `[state]`, `[compat]` and `[check]`, with defaults for what is not written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// The folder of the settings file, which relative paths start at.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub client_ids: ClientIds,
     /// `[identity] default_certificates`
     pub default_certificates: DefaultCertificates,
+    /// `[state] directory`: where the plugin writes; [`STATE_DIRECTORY`].
+    pub state_directory: PathBuf,
     /// `[compat] wide_subscribe`
     pub wide_subscribe: WideSubscribe,
     /// `[compat] identity_options`: whether listeners may name clients without asking us.
@@ -32,6 +34,9 @@ pub struct Settings {
     /// `[check] allow`, in its order.
     pub allowances: Vec<Allowance>,
 }
+
+/// Where the plugin writes unless the settings say otherwise.
+pub const STATE_DIRECTORY: &str = "/var/lib/citronella";
 
 /// A warning of `citronella check` that somebody has thought about: an item of `[check] allow`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,6 +98,7 @@ impl Settings {
             certificate: vec![IdentitySource::CommonName],
             client_ids: ClientIds::default(),
             default_certificates: DefaultCertificates::default(),
+            state_directory: PathBuf::from(STATE_DIRECTORY),
             wide_subscribe: WideSubscribe::default(),
             identity_options: false,
             per_listener_settings: false,
@@ -127,7 +133,7 @@ impl Settings {
     fn path(&self, reader: &mut Reader, entry: &Entry<'_, '_>) -> Option<PathBuf> {
         let text = reader.string(entry.key, entry.value)?;
         if text.text.is_empty() || text.text.contains('\0') {
-            reader.error(text.span, format!("`{}` must be the path of a file", entry.key));
+            reader.error(text.span, format!("`{}` must be a path", entry.key));
             return None;
         }
         Some(self.folder.join(text.text))
@@ -152,6 +158,20 @@ impl Settings {
                         reader.choice(inner.key, inner.value, &known).unwrap_or_default();
                 }
                 _ => reader.unknown_key(&inner, &["certificate", "client_id", "default_certificates"]),
+            }
+        }
+    }
+
+    pub(super) fn state(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match inner.key {
+                "directory" => {
+                    if let Some(path) = self.path(reader, &inner) {
+                        self.state_directory = path;
+                    }
+                }
+                _ => reader.unknown_key(&inner, &["directory"]),
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsStr,
-    fs::{File, Metadata, Permissions},
+    fs::{File, Metadata, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -108,6 +108,35 @@ pub(crate) fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> Resul
     let path = resolve(path).map_err(failed)?;
     let folder = File::open(parent(&path)).map_err(failed)?;
     put(&path, &folder, content, Some(Access { mode, group: None }))
+}
+
+/// Puts `content` in the place of `path`, mode 0640, in a folder in which nobody else writes that file. What a writer
+/// leaves that is killed is taken up by the next: the unfinished file always has the same name.
+///
+/// # Errors
+///
+/// The folder cannot be written, or the disk is full; the old file stays.
+pub(crate) fn replace_own(path: &Path, content: &[u8]) -> Result<(), ReplaceError> {
+    let failed = |source| ReplaceError { path: path.to_owned(), action: "written", source };
+    let unfinished = parent(path).join(format!("{}new", prefix(path)));
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // A new file follows no link.
+    let mut new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(NEW_FILE_MODE)
+        .open(&unfinished)
+        .map_err(failed)?;
+    let written = new.write_all(content).and_then(|()| new.sync_all());
+    let replaced = written.and_then(|()| std::fs::rename(&unfinished, path));
+    replaced.map_err(|error| {
+        // On a full disk it would only be in the way.
+        let _ = std::fs::remove_file(&unfinished);
+        failed(error)
+    })
 }
 
 /// Who may get at a file.

@@ -58,7 +58,7 @@ fn run_again_it_keeps_everything_and_says_what_it_did_not_do() {
     let before = home.files();
     let again = home.init(&[]).run();
     assert_eq!(again.status, Some(0), "{again:?}");
-    assert_eq!(again.stderr.matches("kept: ").count(), 6, "{again:?}");
+    assert_eq!(again.stderr.matches("kept: ").count(), 7, "{again:?}");
     assert!(!again.stderr.contains("warning"), "{again:?}");
     assert!(home.files() == before, "files changed");
 

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("metrics", &[]),
     ("fs", &["diag"]),
+    ("status", &["fs"]),
     ("ident", &["diag"]),
     ("topic", &["diag"]),
     ("mosquitto_conf", &["diag", "fs"]),
@@ -72,6 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "registry",
             "secret",
             "snapshot",
+            "status",
             "topic",
         ],
     ),
@@ -97,6 +99,7 @@ const PURE: &[&str] = &[
     "snapshot",
     "login",
     "suite",
+    "status",
 ];
 
 const LINES: usize = 400;

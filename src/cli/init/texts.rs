@@ -2,16 +2,29 @@
 
 use std::path::Path;
 
+use citronella::config::STATE_DIRECTORY;
+
 use super::Arguments;
 
 /// The settings to start with: roles for the two things that most people have, and nobody who has them.
-pub(super) fn starter_config(password_file: Option<&str>) -> String {
+///
+/// `state` is where the plugin writes; a line is needed for another place than the default.
+pub(super) fn starter_config(password_file: Option<&str>, state: &Path) -> String {
     let auth = match password_file {
         // Rust's escapes are not TOML's.
         Some(path) => format!("[auth]\npassword_file = {}\n", toml_edit::Value::from(path)),
         None => "# [auth]\n# password_file = \"/etc/mosquitto/passwd\"   # hashes of mosquitto_passwd, beside those in devices.toml\n".to_owned(),
     };
-    format!("{STARTER_CONFIG_HEAD}{auth}{STARTER_CONFIG_ROLES}")
+    let state = match state.to_str() {
+        Some(path) if path != STATE_DIRECTORY => {
+            format!(
+                "\n# Where the plugin writes what it does.\n[state]\ndirectory = {}\n",
+                toml_edit::Value::from(path)
+            )
+        }
+        _ => String::new(),
+    };
+    format!("{STARTER_CONFIG_HEAD}{auth}{state}{STARTER_CONFIG_ROLES}")
 }
 
 const STARTER_CONFIG_HEAD: &str = r#"# What devices may do. `citronella check` looks it over; the broker reads it at start and at a reload.
@@ -91,7 +104,7 @@ mod tests {
         for path in
             ["/etc/mosquitto/passwd", "/tmp/w\u{200b} x/p", "/a\"b\\c", "/e\u{301}", "/tab\tnew\nline\u{7}"]
         {
-            let text = starter_config(Some(path));
+            let text = starter_config(Some(path), Path::new(STATE_DIRECTORY));
             let document: toml_edit::DocumentMut = text.parse().unwrap();
             let read = document.get("auth").and_then(|auth| auth.get("password_file"));
             assert_eq!(read.and_then(toml_edit::Item::as_str), Some(path), "{text}");

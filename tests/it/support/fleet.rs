@@ -23,7 +23,9 @@ impl Fleet {
         let dir = TempDir::with_prefix("citronella-fleet-").unwrap();
         let authority = Authority::new(&dir.path().join("authority"));
         let fleet = Self { dir, authority };
-        fleet.write("citronella.toml", settings);
+        fs::create_dir(fleet.state()).unwrap();
+        let state = if settings.contains("[state]") { "" } else { "\n[state]\ndirectory = 'state'\n" };
+        fleet.write("citronella.toml", &format!("{settings}{state}"));
         fleet.write("devices.toml", devices);
         fleet
     }
@@ -31,6 +33,11 @@ impl Fleet {
     /// What the plugin's option names.
     pub(crate) fn config(&self) -> PathBuf {
         self.path("citronella.toml")
+    }
+
+    /// Where the plugin writes.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
     }
 
     pub(crate) fn dir(&self) -> &Path {
