@@ -21,6 +21,7 @@ use super::{
 };
 
 mod order;
+mod sign;
 
 pub(crate) use order::{IssueOptions, Order};
 
@@ -35,6 +36,13 @@ pub(crate) enum Verb {
         #[command(flatten)]
         options: IssueOptions,
     },
+    /// Certify a key that was made on the device, and write the certificate to a folder of its name
+    ///
+    /// Of the signing request only the key and the name are taken. The device is registered already.
+    #[command(
+        after_help = "Examples:\n  citronella cert sign thunder10.csr\n  cat thunder10.csr | citronella cert sign - --device thunder10"
+    )]
+    Sign(sign::Sign),
     /// Refuse a certificate for ever: in the registry, then in the ledger
     #[command(
         after_help = "The broker refuses it from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise"
@@ -74,6 +82,7 @@ pub(crate) enum Verb {
 pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
     match verb {
         Verb::Issue { device, options } => order::issue(world, output, &device, &options),
+        Verb::Sign(sign) => sign::sign(world, output, &sign),
         Verb::Revoke { which, reason, broker } => revoke(world, output, &which, (reason, broker)),
         Verb::List { name, expiring } => list(world, output, name.as_deref(), expiring),
         Verb::Show { which } => show(world, output, &which),

@@ -14,6 +14,7 @@ use x509_cert::{Certificate, ext::pkix::SubjectKeyIdentifier, name::Name};
 
 use super::{
     create::MAX_NAME_CHARS,
+    inspect,
     issue::{IssueError, Issuer},
     key::{KeyError, PrivateKey},
     ledger::{Entry, Event, Ledger, LedgerError, State},
@@ -231,6 +232,29 @@ impl Authority {
         }
         let path = self.store.issued(&entry.serial);
         Ok(fs::read_to_string(&path).map_err(store::at("read", &path))?)
+    }
+
+    /// Refuses a key (DER of a SubjectPublicKeyInfo) that is not the device's alone, as far as the certificates that
+    /// were made tell.
+    pub(crate) fn check_key(&self, name: &str, public: &[u8]) -> Result<(), IssueError> {
+        if self.public == public {
+            return Err(IssueError::AuthorityKey);
+        }
+        for entry in self.list().iter().filter(|entry| entry.kind != Kind::Ca && entry.certificate.is_some())
+        {
+            // One whose copy is gone tells nothing.
+            let Ok(pem) = fs::read(self.store.issued(&entry.serial)) else { continue };
+            if !inspect::has_key(&pem, public) {
+                continue;
+            }
+            if entry.name != name || entry.kind != Kind::Device {
+                return Err(IssueError::SharedKey { name: entry.name.clone(), serial: entry.serial.clone() });
+            }
+            if entry.revoked.is_some_and(|revoked| revoked.reason == Reason::KeyCompromise) {
+                return Err(IssueError::CompromisedKey(entry.serial.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// What a person should hear about the ledger, if anything.

@@ -4,7 +4,7 @@
 //! thunder10/          0700
 //!   ca.crt            0644  what to trust
 //!   thunder10.crt     0644  the chain
-//!   thunder10.key     0600  encrypted if there is a passphrase
+//!   thunder10.key     0600  encrypted if there is a passphrase; absent if it was made on the device
 //!   connect.txt       0644  the mosquitto_pub line
 //! ```
 //!
@@ -20,11 +20,11 @@ use std::{
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use super::{
-    issue::{Issued, hex},
-    key::KeyError,
+    issue::Certified,
+    key::{KeyError, PrivateKey},
+    sign::hex,
     store::{self, FileError, PRIVATE, PUBLIC, at},
 };
 use crate::{ident::DeviceName, secret::Secret};
@@ -56,20 +56,22 @@ pub struct Try<'a> {
 #[derive(Clone, Copy)]
 pub enum KeyFile<'a> {
     /// For devices that cannot be asked.
-    Plain,
+    Plain(&'a PrivateKey),
     /// PBKDF2 turns this often, which is [`super::PBKDF2_ITERATIONS`] but in tests.
-    Encrypted(&'a Secret, u32),
+    Encrypted(&'a PrivateKey, &'a Secret, u32),
+    /// Not at all: it was made on the device, and stays there.
+    OnDevice,
 }
 
 /// Everything that goes into the folder.
 pub struct Bundle<'a> {
     /// The device; the folder and files are called after it.
     pub name: &'a DeviceName,
-    /// Its certificate and key.
-    pub issued: &'a Issued,
+    /// Its certificate.
+    pub certified: &'a Certified,
     /// The authority's certificate.
     pub ca_pem: &'a str,
-    /// Plain or encrypted.
+    /// Plain, encrypted or absent.
     pub key: KeyFile<'a>,
     /// For the line to paste.
     pub connect: Try<'a>,
@@ -131,21 +133,19 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
     sweep(parent, &folder);
     let draft = Draft::create(parent, &folder)?;
     let key = match bundle.key {
-        KeyFile::Plain => bundle.issued.key.to_plain_pem()?,
-        KeyFile::Encrypted(passphrase, iterations) => {
-            bundle.issued.key.to_encrypted_pem(passphrase, iterations)?
+        KeyFile::Plain(key) => Some(key.to_plain_pem()?),
+        KeyFile::Encrypted(key, passphrase, iterations) => {
+            Some(key.to_encrypted_pem(passphrase, iterations)?)
         }
+        KeyFile::OnDevice => None,
     };
-    let files = [
-        (CA.to_owned(), bundle.ca_pem.as_bytes(), PUBLIC),
-        (format!("{folder}.crt"), bundle.issued.chain_pem().as_bytes(), PUBLIC),
-        (format!("{folder}.key"), key.expose(), PRIVATE),
-        (CONNECT.to_owned(), connect_text(bundle, &folder).as_bytes(), PUBLIC),
-    ]
-    .map(|(name, bytes, mode)| (draft.path.join(name), Zeroizing::new(bytes.to_vec()), mode));
-    for (path, bytes, mode) in files {
-        store::create(&path, &bytes, mode)?;
+    let write = |name: &str, bytes: &[u8], mode| store::create(&draft.path.join(name), bytes, mode);
+    write(CA, bundle.ca_pem.as_bytes(), PUBLIC)?;
+    write(&format!("{folder}.crt"), bundle.certified.chain_pem().as_bytes(), PUBLIC)?;
+    if let Some(key) = key {
+        write(&format!("{folder}.key"), key.expose(), PRIVATE)?;
     }
+    write(CONNECT, connect_text(bundle, &folder).as_bytes(), PUBLIC)?;
     store::sync(&draft.path).map_err(at("write", &draft.path))?;
     let kept = match on_existing {
         OnExisting::Replace if target.exists() => exchange(&draft.path, &target),
@@ -262,16 +262,19 @@ fn is_bundle(path: &Path, folder: &str) -> bool {
 /// `connect.txt`.
 fn connect_text(bundle: &Bundle<'_>, folder: &str) -> String {
     let asked = match bundle.key {
-        KeyFile::Plain => "The key is not encrypted: whoever has this folder is the device.",
-        KeyFile::Encrypted(..) => "It asks for the passphrase of the key.",
+        KeyFile::Plain(_) => "The key is not encrypted: whoever has this folder is the device.".to_owned(),
+        KeyFile::Encrypted(..) => "It asks for the passphrase of the key.".to_owned(),
+        KeyFile::OnDevice => format!(
+            "The key is where it was made; call it {folder}.key, and put it beside these files there."
+        ),
     };
     format!(
         "Device {}, certificate valid until {}, serial {}.\n\
          Type this inside this folder. {asked}\n\n\
          {}\n",
         bundle.name,
-        bundle.issued.period.not_after,
-        bundle.issued.entry.serial,
+        bundle.certified.period.not_after,
+        bundle.certified.entry.serial,
         connect_line(bundle.connect, folder),
     )
 }

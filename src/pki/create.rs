@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::{
     authority::{Authority, AuthorityError},
-    issue::{self, Ground, IssueError, Issuer},
+    issue::{IssueError, Issuer},
     key::{KeyKind, PBKDF2_ITERATIONS, PrivateKey},
     ledger::{Event, Ledger},
     profile::{Kind, Period, Profile, ROOT_DAYS, Template},
+    sign::{self, Ground},
     store::{self, Store},
     subject::{Subject, fleet_domain},
     when,
@@ -93,23 +94,23 @@ impl Authority {
         store::create_private(&directory.join("certs"))?;
         let at = when::whole(now);
         let mut ledger = Ledger::create(&store.ledger(), &fleet_domain(new.name.trim()), at, &lock)?;
-        let serial = issue::fresh_serial(|_| false)?;
+        let serial = sign::fresh_serial(|_| false)?;
         let kind = Kind::Ca;
-        let hex = issue::hex(&serial);
+        let hex = sign::hex(&serial);
         ledger.append(Event::Reserved { at, serial: hex.clone(), kind, name: common_name.clone() }, &lock)?;
         let subject = subject.with_common_name(&common_name).map_err(IssueError::from)?;
         let template =
             Template { profile: Profile::Root, issuer: subject.clone(), subject, issuer_key_id: None };
         let ground = Ground { serial: &serial, period, public: key.public_der() };
-        let der = issue::sign(template, ground, &key)?.to_der().map_err(IssueError::from)?;
+        let der = sign::sign(template, ground, &key)?.to_der().map_err(IssueError::from)?;
         let Period { not_before, not_after } = period;
-        let sha256 = issue::fingerprint(&der);
+        let sha256 = sign::fingerprint(&der);
         ledger.append(
             Event::Issued { at, serial: hex, sha256, kind, name: common_name, not_before, not_after },
             &lock,
         )?;
         store::replace(&store.key(), sealed.expose(), store::PRIVATE)?;
-        store::replace(&store.certificate(), issue::certificate_pem(&der)?.as_bytes(), store::PUBLIC)?;
+        store::replace(&store.certificate(), sign::certificate_pem(&der)?.as_bytes(), store::PUBLIC)?;
         drop(lock);
         Ok(Issuer::new(Self::open(directory)?, key))
     }

@@ -17,7 +17,7 @@ use x509_parser::{
 };
 
 use super::{
-    issue::{fingerprint, hex},
+    sign::{fingerprint, hex},
     when,
 };
 use crate::diag::Visible;
@@ -85,8 +85,7 @@ pub struct CertificateView {
 ///
 /// No certificate, or a damaged one.
 pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateView>, InspectError> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    if !bytes.windows(BEGIN.len()).any(|window| window == BEGIN) {
+    if !is_pem(bytes) {
         return certificate(bytes).map(|found| vec![found]).ok_or(InspectError::NoCertificate);
     }
     let mut views = Vec::new();
@@ -103,6 +102,18 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateView>, InspectError> 
         }
     }
     if views.is_empty() { Err(other) } else { Ok(views) }
+}
+
+/// Whether there is anything in PEM in it.
+pub(crate) fn is_pem(bytes: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    bytes.windows(BEGIN.len()).any(|window| window == BEGIN)
+}
+
+/// Whether the first certificate of a PEM text has that key (DER of its SubjectPublicKeyInfo).
+pub(crate) fn has_key(pem: &[u8], public: &[u8]) -> bool {
+    let Some(Ok(block)) = Pem::iter_from_buffer(pem).next() else { return false };
+    parse_x509_certificate(&block.contents).is_ok_and(|(_, found)| found.public_key().raw == public)
 }
 
 /// One certificate in DER; `None` if it is none.
@@ -246,6 +257,23 @@ fn purposes(found: &ExtendedKeyUsage<'_>) -> Vec<String> {
     .collect()
 }
 
+/// What an extension that somebody asks for would say, in a few words.
+pub(crate) fn extension(found: &ParsedExtension<'_>) -> Option<String> {
+    let of = |what: &str, values: Vec<String>| Some(format!("{what} {}", values.join(", ")));
+    match found {
+        ParsedExtension::BasicConstraints(found) if found.ca => Some("to be an authority".to_owned()),
+        ParsedExtension::BasicConstraints(_) | ParsedExtension::SubjectKeyIdentifier(_) => None,
+        ParsedExtension::KeyUsage(found) => {
+            of("the usage", usages(found).into_iter().map(str::to_owned).collect())
+        }
+        ParsedExtension::ExtendedKeyUsage(found) => of("the purpose", purposes(found)),
+        ParsedExtension::SubjectAlternativeName(found) => {
+            of("the names", found.general_names.iter().map(general_name).collect())
+        }
+        _ => Some("an extension that devices do not have".to_owned()),
+    }
+}
+
 /// The key's kind and size.
 fn key(info: &SubjectPublicKeyInfo<'_>) -> String {
     let curve =
@@ -263,7 +291,8 @@ fn key(info: &SubjectPublicKeyInfo<'_>) -> String {
     }
 }
 
-fn algorithm(found: &AlgorithmIdentifier<'_>) -> String {
+/// The algorithm of a signature, or its OID.
+pub(crate) fn algorithm(found: &AlgorithmIdentifier<'_>) -> String {
     let oid = found.algorithm.to_string();
     match oid.as_str() {
         "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256",

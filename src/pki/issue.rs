@@ -1,37 +1,26 @@
 //! Making certificates. The only way to one is through the ledger.
 #![forbid(unsafe_code)]
 
-use aws_lc_rs::digest;
-use der::{
-    Decode, Encode,
-    pem::{self, LineEnding},
-};
+use std::ops::Deref;
+
+use der::Encode;
 use jiff::Timestamp;
 use thiserror::Error;
-use x509_cert::{
-    Certificate,
-    builder::{self, Builder as _, CertificateBuilder},
-    name::Name,
-    serial_number::SerialNumber,
-    spki::SubjectPublicKeyInfoOwned,
-    time::{Time, Validity},
-};
+use x509_cert::{builder, name::Name};
 
 use super::{
     authority::Authority,
-    key::{KeyError, KeyKind, PrivateKey, Signed},
+    key::{KeyError, KeyKind, PrivateKey},
     ledger::{Entry, Event, LedgerError},
     names::BrokerName,
     profile::{BROKER_DAYS, DEVICE_DAYS, Kind, Period, Profile, Template},
+    request::SigningRequest,
+    sign::{Ground, certificate_pem, fingerprint, fresh_serial, hex, sign},
     store::{self, FileError},
     subject::{Subject, SubjectError, device_uri},
     when,
 };
 use crate::ident::{DeviceName, MAX_COMMON_NAME_CHARS};
-
-/// Bytes of a serial number; the top bits are 01, so that it is positive and always of this length.
-// SOURCE: RFC 5280 §4.1.2.2 takes up to 20.
-const SERIAL_BYTES: usize = 16;
 
 /// Why no certificate was made.
 #[derive(Debug, Error)]
@@ -51,6 +40,24 @@ pub enum IssueError {
     /// Clients would take the certificate for the authority's own.
     #[error("the subject `{0}` is the authority's own; choose another name")]
     SameSubject(String),
+    /// Whoever has the request's key would have the authority's.
+    #[error("the key in the signing request is the authority's own")]
+    AuthorityKey,
+    /// Two devices that cannot be told apart, and cannot be locked out one by one.
+    #[error(
+        "the key in the signing request is that of `{name}` (certificate {serial}); every device needs a key of its own"
+    )]
+    SharedKey {
+        /// Whose it is.
+        name: String,
+        /// Of the certificate that has it.
+        serial: String,
+    },
+    /// It may be in other hands.
+    #[error(
+        "the key in the signing request was revoked with certificate {0} because others may have it; make a new key"
+    )]
+    CompromisedKey(String),
     /// Key trouble.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -133,8 +140,8 @@ impl BrokerRequest {
     }
 }
 
-/// A certificate with its key, made just now. The key is nowhere else.
-pub struct Issued {
+/// A certificate that was made just now.
+pub struct Certified {
     /// As the ledger has it: serial, fingerprint, dates.
     pub entry: Entry,
     /// DER.
@@ -143,12 +150,10 @@ pub struct Issued {
     pub period: Period,
     /// Whether it was to live longer than its issuer, and was cut.
     pub shortened: bool,
-    /// The private key.
-    pub key: PrivateKey,
     pem: String,
 }
 
-impl Issued {
+impl Certified {
     /// The leaf, then the authorities between it and the root: none while there is one tier. PEM.
     #[must_use]
     pub fn chain_pem(&self) -> &str {
@@ -159,6 +164,22 @@ impl Issued {
     #[must_use]
     pub fn sha256(&self) -> String {
         fingerprint(&self.certificate)
+    }
+}
+
+/// The same with its key, which is nowhere else.
+pub struct Issued {
+    /// The certificate.
+    pub certified: Certified,
+    /// The private key.
+    pub key: PrivateKey,
+}
+
+impl Deref for Issued {
+    type Target = Certified;
+
+    fn deref(&self) -> &Certified {
+        &self.certified
     }
 }
 
@@ -226,17 +247,40 @@ impl Issuer {
     ///
     /// A name over 64 characters, impossible days, an expired authority, or a file that cannot be written.
     pub fn issue_device(&mut self, request: &DeviceRequest, now: Timestamp) -> Result<Issued, IssueError> {
+        let job = self.device_job(request, now)?;
+        // Before the lock: an RSA key can take seconds.
+        let key = PrivateKey::generate(request.key)?;
+        Ok(Issued { certified: self.certify(job, key.public_der())?, key })
+    }
+
+    /// Certifies a key that was made on the device; on disk in the ledger when this returns. Of the signing request
+    /// the key is taken and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::issue_device`]; and the key is the authority's own, another device's, or one that was revoked
+    /// because others may have it.
+    pub fn certify_device(
+        &mut self,
+        request: &DeviceRequest,
+        signing: &SigningRequest,
+        now: Timestamp,
+    ) -> Result<Certified, IssueError> {
+        self.authority.check_key(request.name.as_str(), signing.public_der())?;
+        let job = self.device_job(request, now)?;
+        self.certify(job, signing.public_der())
+    }
+
+    fn device_job<'a>(&self, request: &'a DeviceRequest, now: Timestamp) -> Result<Job<'a>, IssueError> {
         let name = request.name.as_str();
         if name.chars().count() > MAX_COMMON_NAME_CHARS {
             return Err(IssueError::NameTooLong(name.to_owned()));
         }
-        let uri = device_uri(self.authority.fleet(), name);
-        self.issue(Job {
+        Ok(Job {
             kind: Kind::Device,
-            profile: Profile::Device(uri),
-            common_name: name,
+            profile: Profile::Device(device_uri(self.authority.fleet(), name)),
+            common_name: name.to_owned(),
             subject: request.subject.as_ref(),
-            key: request.key,
             days: request.days,
             now,
         })
@@ -255,37 +299,34 @@ impl Issuer {
                 names.push(name.clone());
             }
         }
-        self.issue(Job {
+        let key = PrivateKey::generate(request.key)?;
+        let job = Job {
             kind: Kind::Broker,
             profile: Profile::Broker(names),
-            common_name: &common_name,
+            common_name,
             subject: request.subject.as_ref(),
-            key: request.key,
             days: request.days,
             now,
-        })
+        };
+        Ok(Issued { certified: self.certify(job, key.public_der())?, key })
     }
 
-    fn issue(&mut self, job: Job<'_>) -> Result<Issued, IssueError> {
+    /// `public` is the DER of a SubjectPublicKeyInfo.
+    fn certify(&mut self, job: Job<'_>, public: &[u8]) -> Result<Certified, IssueError> {
         let (asked, period) = self.authority.period_for(job.days, job.now)?;
-        let subject = self.authority.subject_for(job.subject, job.common_name)?;
+        let subject = self.authority.subject_for(job.subject, &job.common_name)?;
         let issuer = self.authority.subject().clone();
         let issuer_key_id = Some(self.authority.key_id().to_vec());
         let template = Template { profile: job.profile, subject, issuer, issuer_key_id };
-        // Before the lock: an RSA key can take seconds.
-        let key = PrivateKey::generate(job.key)?;
 
         let (store, ledger) = self.authority.parts();
         let lock = store.lock()?;
         ledger.refresh()?;
         let serial = fresh_serial(|serial| ledger.knows(serial))?;
         let at = when::whole(job.now);
-        let name = job.common_name.to_owned();
-        let kind = job.kind;
+        let (name, kind) = (job.common_name, job.kind);
         ledger.append(Event::Reserved { at, serial: hex(&serial), kind, name: name.clone() }, &lock)?;
-        let certificate =
-            sign(template, Ground { serial: &serial, period, public: key.public_der() }, &self.key)?;
-        let certificate = certificate.to_der()?;
+        let certificate = sign(template, Ground { serial: &serial, period, public }, &self.key)?.to_der()?;
         let pem = certificate_pem(&certificate)?;
         let (serial, sha256) = (hex(&serial), fingerprint(&certificate));
         store::replace(&store.issued(&serial), pem.as_bytes(), store::PUBLIC)?;
@@ -296,93 +337,15 @@ impl Issuer {
         )?;
         let entry = ledger.find(&serial).cloned().ok_or(IssueError::Random)?;
         let shortened = period.not_after < asked.not_after;
-        Ok(Issued { entry, certificate, period, shortened, key, pem })
+        Ok(Certified { entry, certificate, period, shortened, pem })
     }
 }
 
 struct Job<'a> {
     kind: Kind,
     profile: Profile,
-    common_name: &'a str,
+    common_name: String,
     subject: Option<&'a Subject>,
-    key: KeyKind,
     days: u32,
     now: Timestamp,
-}
-
-/// What of a certificate is neither a name nor an extension.
-pub(crate) struct Ground<'a> {
-    pub(crate) serial: &'a [u8],
-    pub(crate) period: Period,
-    /// The DER of the SubjectPublicKeyInfo.
-    pub(crate) public: &'a [u8],
-}
-
-/// Builds and signs.
-pub(crate) fn sign(
-    template: Template,
-    ground: Ground<'_>,
-    key: &PrivateKey,
-) -> Result<Certificate, IssueError> {
-    let serial = SerialNumber::new(ground.serial)?;
-    let validity = Validity::new(time(ground.period.not_before)?, time(ground.period.not_after)?);
-    let public = SubjectPublicKeyInfoOwned::from_der(ground.public)?;
-    let builder = CertificateBuilder::new(template, serial, validity, public)?;
-    Ok(builder.build::<_, Signed>(key)?)
-}
-
-/// UTCTime up to 2049, GeneralizedTime after (RFC 5280 §4.1.2.5).
-fn time(at: Timestamp) -> der::Result<Time> {
-    let seconds = u64::try_from(at.as_second()).map_err(|_| der::Error::from(der::ErrorKind::DateTime))?;
-    Ok(Time::from(der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))?))
-}
-
-/// Random, positive, of full length, and one that `taken` does not know.
-pub(crate) fn fresh_serial(taken: impl Fn(&str) -> bool) -> Result<[u8; SERIAL_BYTES], IssueError> {
-    loop {
-        let mut serial = [0; SERIAL_BYTES];
-        getrandom::fill(&mut serial).map_err(|_| IssueError::Random)?;
-        let [first, ..] = &mut serial;
-        *first = *first & 0b0011_1111 | 0b0100_0000;
-        if !taken(&hex(&serial)) {
-            return Ok(serial);
-        }
-    }
-}
-
-/// In PEM.
-pub(crate) fn certificate_pem(der: &[u8]) -> Result<String, IssueError> {
-    pem::encode_string("CERTIFICATE", LineEnding::LF, der)
-        .map_err(|error| IssueError::from(der::Error::from(error)))
-}
-
-/// SHA-256 in lower-case hexadecimal.
-pub(crate) fn fingerprint(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-/// Lower-case, without separators.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serials_are_positive_of_full_length_and_never_taken_ones() {
-        for _ in 0..200 {
-            let serial = fresh_serial(|_| false).unwrap();
-            assert_eq!(serial.first().unwrap() & 0b1100_0000, 0b0100_0000);
-        }
-        let refused = std::cell::Cell::new(3);
-        fresh_serial(|_| refused.replace(refused.get() - 1) > 0).unwrap();
-        assert_eq!(refused.get(), -1);
-    }
 }

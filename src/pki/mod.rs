@@ -8,7 +8,8 @@
 //! Authority::open ──▶ list, revoke, find            no passphrase
 //!      │ unlock(passphrase)
 //!      ▼
-//!   Issuer ──▶ issue_device, issue_broker ──▶ Issued ──▶ bundle::write
+//!   Issuer ──▶ issue_device, issue_broker ──▶ Issued ───────┬──▶ bundle::write
+//!      └─────▶ certify_device(SigningRequest) ──▶ Certified ─┘
 //! ```
 //!
 //! Knows devices' names, not policy. `x509-cert` builds; its own serials, dates and authority key ids are
@@ -23,18 +24,23 @@ mod key;
 mod ledger;
 mod names;
 mod profile;
+mod public;
 mod reason;
+mod request;
+mod sign;
 mod store;
 mod subject;
 pub(crate) mod when;
 
 pub use authority::{Authority, AuthorityError, Revocation};
 pub use create::NewAuthority;
-pub use issue::{BrokerRequest, DeviceRequest, IssueError, Issued, Issuer};
+pub use issue::{BrokerRequest, Certified, DeviceRequest, IssueError, Issued, Issuer};
 pub use key::{KeyError, KeyKind, PBKDF2_ITERATIONS, PrivateKey};
 pub use ledger::{Entry, LedgerError, Recorded, Revoked, State};
 pub use names::{BrokerName, BrokerNameError, DnsName, Wildcards, suggested};
 pub use profile::{BROKER_DAYS, DEVICE_DAYS, Kind, LONG_DAYS, Period, ROOT_DAYS};
+pub use public::{PublicKeyError, PublicKind, SignatureError};
 pub use reason::{Reason, UnknownReason};
+pub use request::{MAX_REQUEST_BYTES, RequestError, SigningRequest};
 pub use store::{DEFAULT_DIRECTORY, FileError};
 pub use subject::{Subject, SubjectError, device_uri, fleet_domain};

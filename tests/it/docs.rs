@@ -188,7 +188,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 18] = [
+const VERBS: [&[&str]; 19] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -198,6 +198,7 @@ const VERBS: [&[&str]; 18] = [
     &["device", "enable"],
     &["device", "retire"],
     &["cert", "issue"],
+    &["cert", "sign"],
     &["cert", "revoke"],
     &["cert", "list"],
     &["cert", "show"],
@@ -242,6 +243,9 @@ fn the_examples_in_the_help_work() {
             );
             home.cmd(&["password", "set", "phone"]).stdin("a password\n").run();
             fs::create_dir(home.path("stick")).unwrap();
+            if verb.contains(&"sign") {
+                home.shell("rm -r thunder10; openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -subj /CN=thunder10 -out thunder10.csr").ok();
+            }
             let serial = home.json(&["cert", "list"]).as_array().unwrap().last().unwrap()["serial"]
                 .as_str()
                 .unwrap()

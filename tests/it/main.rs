@@ -33,6 +33,7 @@ mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;
 mod cli_cert;
+mod cli_cert_sign;
 mod cli_check;
 mod cli_check_allow;
 mod cli_check_warnings;

@@ -91,9 +91,9 @@ pub(crate) fn write_bundle(
     let name = device(name);
     let bundle = Bundle {
         name: &name,
-        issued,
+        certified: issued,
         ca_pem,
-        key: KeyFile::Encrypted(&secret(PASSPHRASE), ITERATIONS),
+        key: KeyFile::Encrypted(&issued.key, &secret(PASSPHRASE), ITERATIONS),
         connect: Try { host: "iotgateway1", port: 8883, topic: "sensors/thunder10/temperature" },
     };
     bundle::write(parent, &bundle, on_existing)
@@ -113,6 +113,15 @@ pub(crate) fn verify(ca: &Path, certificate: &Path, more: &[&str]) -> (bool, Str
     args.extend(more);
     args.push(certificate.to_str().unwrap());
     run("openssl", &args)
+}
+
+/// `certtool --verify` of GnuTLS for a purpose, by its OID.
+pub(crate) fn judged_by_gnutls(ca: &Path, chain: &Path, purpose: &str) -> (bool, String) {
+    let (ca, chain) = (ca.to_str().unwrap(), chain.to_str().unwrap());
+    run(
+        "certtool",
+        &["--verify", "--verify-purpose", purpose, "--load-ca-certificate", ca, "--infile", chain],
+    )
 }
 
 #[track_caller]

@@ -10,8 +10,8 @@ use citronella::{
     clock::UnixSeconds,
     ident::{DeviceName, MAX_COMMON_NAME_CHARS},
     pki::{
-        Authority, DEVICE_DAYS, DeviceRequest, Entry, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS, State,
-        Subject,
+        Authority, DEVICE_DAYS, DeviceRequest, Entry, Issued, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS,
+        SigningRequest, State, Subject,
         bundle::{self, Bundle, BundleError, KeyFile, OnExisting, Try},
         inspect,
     },
@@ -31,16 +31,23 @@ use crate::{
     world::World,
 };
 
-/// How a device's certificate is made and handed over.
+/// How a device's key and certificate are made and handed over.
 #[derive(clap::Args)]
 pub(crate) struct IssueOptions {
-    #[command(flatten)]
-    ca_passphrase: CaPassphrase,
     #[command(flatten)]
     key_passphrase: KeyPassphrase,
     /// Kind of the device's key: p256, rsa2048 or rsa3072
     #[arg(long, value_name = "KIND", default_value_t)]
     key: KeyKind,
+    #[command(flatten)]
+    hand_over: HandOver,
+}
+
+/// How a device's certificate is made and handed over, wherever its key is.
+#[derive(clap::Args)]
+pub(crate) struct HandOver {
+    #[command(flatten)]
+    ca_passphrase: CaPassphrase,
     /// Days that the certificate is valid
     #[arg(long, value_name = "DAYS", default_value_t = DEVICE_DAYS)]
     days: u32,
@@ -61,16 +68,27 @@ pub(crate) struct IssueOptions {
     port: u16,
 }
 
+/// What is certified.
+#[derive(Clone, Copy)]
+pub(super) enum KeySource<'a> {
+    /// A key to be made here.
+    New(KeyKind, &'a KeyPassphrase),
+    /// One that was made on the device.
+    Request(&'a SigningRequest),
+}
+
 /// A certificate that is about to be made, with everything asked for that has to be asked for; or one that an
 /// interrupted run has made and not listed.
 pub(crate) struct Order<'a> {
     name: &'a DeviceName,
-    options: &'a IssueOptions,
-    work: Work,
+    request: DeviceRequest,
+    hand_over: &'a HandOver,
+    work: Work<'a>,
 }
 
-enum Work {
+enum Work<'a> {
     Make { issuer: Box<Issuer>, key_passphrase: Option<Secret> },
+    Sign { issuer: Box<Issuer>, signing: &'a SigningRequest },
     List { folder: PathBuf, entry: Box<Entry> },
 }
 
@@ -82,30 +100,43 @@ impl<'a> Order<'a> {
         name: &'a DeviceName,
         options: &'a IssueOptions,
     ) -> Result<Self, Failure> {
+        let source = KeySource::New(options.key, &options.key_passphrase);
+        Self::plan((world, output), name, &options.hand_over, source)
+    }
+
+    /// The same for any key.
+    pub(super) fn plan(
+        (world, output): (&World, &Output),
+        name: &'a DeviceName,
+        hand_over: &'a HandOver,
+        source: KeySource<'a>,
+    ) -> Result<Self, Failure> {
         let authority = world.authority()?;
         if let Some(note) = authority.note() {
             output.warn(note);
         }
-        if !options.out.is_dir() {
-            return Err(Failure::new(format!("there is no folder {}", options.out.display()))
+        if !hand_over.out.is_dir() {
+            return Err(Failure::new(format!("there is no folder {}", hand_over.out.display()))
                 .help("make it, or name another with --out"));
         }
         // Before a serial number is spent.
-        let rights = Rights::for_folder(&options.out)?;
+        let rights = Rights::for_folder(&hand_over.out)?;
         if name.as_str().chars().count() > MAX_COMMON_NAME_CHARS {
             return Err(Failure::new(format!(
                 "`{name}` has more than {MAX_COMMON_NAME_CHARS} characters, which no certificate can carry"
             ))
             .help("take a shorter name, or register it with --no-certificate and give it a password"));
         }
-        let found = bundle::check(&options.out, name, options.on_existing());
+        let request = hand_over.request(name, source);
+        let found = bundle::check(&hand_over.out, name, hand_over.on_existing());
         drop(rights);
         match found {
             Ok(()) => {}
             Err(BundleError::Exists(folder)) => {
                 return match unlisted(world, &authority, &folder, name) {
                     Some(entry) => {
-                        Ok(Self { name, options, work: Work::List { folder, entry: Box::new(entry) } })
+                        let work = Work::List { folder, entry: Box::new(entry) };
+                        Ok(Self { name, request, hand_over, work })
                     }
                     None => Err(Failure::from(BundleError::Exists(folder))
                         .help("take another --out, or replace it with --force")),
@@ -113,19 +144,24 @@ impl<'a> Order<'a> {
             }
             Err(error) => return Err(error.into()),
         }
-        for note in options.subject.iter().flat_map(Subject::notes) {
+        for note in hand_over.subject.iter().flat_map(Subject::notes) {
             output.warn(note);
         }
-        authority.check_device(&options.request(name), Timestamp::now())?;
-        let key_passphrase = options.key_passphrase.choose()?;
-        let issuer = Box::new(authority.unlock(&options.ca_passphrase.ask()?)?);
-        Ok(Self { name, options, work: Work::Make { issuer, key_passphrase } })
+        authority.check_device(&request, Timestamp::now())?;
+        let work = match source {
+            KeySource::New(_, passphrase) => {
+                let key_passphrase = passphrase.choose()?;
+                Work::Make { issuer: hand_over.unlock(authority)?, key_passphrase }
+            }
+            KeySource::Request(signing) => Work::Sign { issuer: hand_over.unlock(authority)?, signing },
+        };
+        Ok(Self { name, request, hand_over, work })
     }
 
     /// Issues and writes the folder; the registry is the caller's.
     pub(crate) fn deliver(self, world: &World, output: &Output) -> Result<Delivered, Failure> {
-        let Self { name, options, work } = self;
-        let host = options.host.clone().unwrap_or_else(|| world.broker_name());
+        let Self { name, request, hand_over, work } = self;
+        let host = hand_over.host.clone().unwrap_or_else(|| world.broker_name());
         if let Some(names) =
             world.broker_names().filter(|names| !names.iter().any(|name| is_for(name, &host)))
         {
@@ -135,28 +171,54 @@ impl<'a> Order<'a> {
             ));
         }
         let topic = registry::topic_to_try(&check::load(world)?, name.as_str());
-        let connect = Try { host: &host, port: options.port, topic: &topic };
-        let (mut issuer, key_passphrase) = match work {
-            Work::Make { issuer, key_passphrase } => (issuer, key_passphrase),
+        let connect = Try { host: &host, port: hand_over.port, topic: &topic };
+        let now = Timestamp::now();
+        let (certified, key, issuer) = match work {
             Work::List { folder, entry } => {
                 output.say(&"an earlier run has made the folder; its certificate is listed now");
                 return Delivered::new(name, folder, &entry, connect);
             }
+            Work::Make { mut issuer, key_passphrase } => {
+                let Issued { certified, key } = issuer.issue_device(&request, now)?;
+                (certified, Some((key, key_passphrase)), issuer)
+            }
+            Work::Sign { mut issuer, signing } => {
+                (issuer.certify_device(&request, signing, now)?, None, issuer)
+            }
         };
-        let issued = issuer.issue_device(&options.request(name), Timestamp::now())?;
-        let key = match &key_passphrase {
-            Some(passphrase) => KeyFile::Encrypted(passphrase, PBKDF2_ITERATIONS),
-            None => KeyFile::Plain,
+        let key = match &key {
+            Some((key, Some(passphrase))) => KeyFile::Encrypted(key, passphrase, PBKDF2_ITERATIONS),
+            Some((key, None)) => KeyFile::Plain(key),
+            None => KeyFile::OnDevice,
         };
-        let bundle =
-            Bundle { name, issued: &issued, ca_pem: issuer.authority().certificate_pem(), key, connect };
-        let rights = Rights::for_folder(&options.out)?;
-        let folder = bundle::write(&options.out, &bundle, options.on_existing())?;
+        let ca_pem = issuer.authority().certificate_pem();
+        let bundle = Bundle { name, certified: &certified, ca_pem, key, connect };
+        let rights = Rights::for_folder(&hand_over.out)?;
+        let folder = bundle::write(&hand_over.out, &bundle, hand_over.on_existing())?;
         drop(rights);
-        if issued.shortened {
+        if certified.shortened {
             output.warn("the certificate ends with the authority's");
         }
-        Delivered::new(name, folder, &issued.entry, connect)
+        Delivered::new(name, folder, &certified.entry, connect)
+    }
+}
+
+impl HandOver {
+    fn request(&self, name: &DeviceName, source: KeySource<'_>) -> DeviceRequest {
+        let device = DeviceRequest::new(name.clone());
+        let key = match source {
+            KeySource::New(kind, _) => kind,
+            KeySource::Request(_) => device.key,
+        };
+        DeviceRequest { key, subject: self.subject.clone(), days: self.days, ..device }
+    }
+
+    fn unlock(&self, authority: Authority) -> Result<Box<Issuer>, Failure> {
+        Ok(Box::new(authority.unlock(&self.ca_passphrase.ask()?)?))
+    }
+
+    fn on_existing(&self) -> OnExisting {
+        if self.force { OnExisting::Replace } else { OnExisting::Refuse }
     }
 }
 
@@ -169,21 +231,6 @@ fn is_for(name: &str, host: &str) -> bool {
     let under = name.strip_prefix('*').zip(host.find('.').and_then(|dot| host.get(dot..)));
     let alike = |(name, host): (&str, &str)| name.eq_ignore_ascii_case(host);
     alike((name, host.trim_end_matches('.'))) || under.is_some_and(alike)
-}
-
-impl IssueOptions {
-    fn request(&self, name: &DeviceName) -> DeviceRequest {
-        DeviceRequest {
-            key: self.key,
-            subject: self.subject.clone(),
-            days: self.days,
-            ..DeviceRequest::new(name.clone())
-        }
-    }
-
-    fn on_existing(&self) -> OnExisting {
-        if self.force { OnExisting::Replace } else { OnExisting::Refuse }
-    }
 }
 
 /// The certificate in `folder`, if it is one of ours for this device, in force, and not yet in the registry.
@@ -275,9 +322,19 @@ fn accepted(world: &World, name: &DeviceName) -> Result<Vec<(String, Timestamp)>
 
 pub(super) fn issue(world: &World, output: &Output, device: &str, options: &IssueOptions) -> Answer {
     let name = registry::existing(world, device)?;
-    let earlier = accepted(world, &name)?;
-    let delivered = Order::prepare(world, output, &name, options)?.deliver(world, output)?;
-    registry::add_certificate(world, &name, &delivered.certificate()?)?;
+    hand_over(world, output, &name, |name| Order::prepare(world, output, name, options))
+}
+
+/// Delivers what was ordered and lists it; says what stays good beside it.
+pub(super) fn hand_over<'a>(
+    world: &World,
+    output: &Output,
+    name: &'a DeviceName,
+    order: impl FnOnce(&'a DeviceName) -> Result<Order<'a>, Failure>,
+) -> Answer {
+    let earlier = accepted(world, name)?;
+    let delivered = order(name)?.deliver(world, output)?;
+    registry::add_certificate(world, name, &delivered.certificate()?)?;
     for (serial, not_after) in earlier {
         output.say(&format_args!(
             "the earlier certificate {serial} stays good until {not_after}; `{} cert revoke {serial}` ends that",
