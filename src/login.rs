@@ -37,6 +37,8 @@ pub struct Login<'a> {
     pub password: Option<&'a [u8]>,
     /// Of the TLS connection.
     pub certificate: Presented<'a>,
+    /// The name that the session of this client id was given, if there is one.
+    pub session_of: Option<&'a str>,
     /// The time.
     pub now: UnixSeconds,
 }
@@ -107,6 +109,12 @@ pub enum Refused<'s> {
         /// The longest registered name that the id begins with.
         owner: &'s str,
     },
+    /// Whoever uses a client id takes over its session.
+    #[error("the session of this client id belongs to {}", Quoted(.owner))]
+    SessionOf {
+        /// The name that the session was given.
+        owner: String,
+    },
     /// `client_id = "device"`: the id must begin with the device's own name.
     #[error("the client id must be the device's name, or begin with it and one of `: - _ . /`")]
     ForeignClientId,
@@ -115,42 +123,33 @@ pub enum Refused<'s> {
     NoName,
 }
 
-/// Whether a new client may connect, and the name by which it is known from now on: a device's, or
-/// [`ANONYMOUS`].
-///
-/// A refusal of a client that gave a password takes the time of a wrong password of the costliest kind in use.
+/// What is still open about a client, when all but its password was judged.
+#[derive(Clone, Copy)]
+pub enum Judged<'s> {
+    /// Nothing: it is known by this name from now on, a device's or [`ANONYMOUS`].
+    Admit(&'s str),
+    /// Its password has to fit this hash of this device.
+    Verify(&'s Device, &'s PasswordHash),
+}
+
+/// Whether a new client may connect, but for the password, which takes time to compare.
 ///
 /// # Errors
 ///
-/// Why not.
-pub fn admit<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<&'s str, Refused<'s>> {
-    let identified = identify(snapshot, login).and_then(|device| {
-        if let Some(device) = device {
-            check_client_id(snapshot, login.client_id, Some(device))?;
-        }
-        Ok(device)
-    });
-    match (identified, login.password) {
-        (Ok(Some(device)), Some(password)) => {
-            let Some(hash) = device.password() else {
-                take_the_time(snapshot, password);
-                return Err(Refused::NoPassword);
-            };
-            verify(hash, password).inspect_err(|_| take_the_rest_of_the_time(snapshot, hash, password))?;
-            Ok(device.name().as_str())
-        }
-        (Ok(Some(device)), None) => Ok(device.name().as_str()),
-        (Ok(None), _) => {
-            check_client_id(snapshot, login.client_id, None)?;
-            Ok(ANONYMOUS)
-        }
-        (Err(refused), password) => {
-            if let Some(password) = password {
-                take_the_time(snapshot, password);
-            }
-            Err(refused)
-        }
+/// Why not. Whoever gave a password should not learn that by the clock: see [`Snapshot::costliest_hash`].
+pub fn judge<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Judged<'s>, Refused<'s>> {
+    let device = identify(snapshot, login)?;
+    check_client_id(snapshot, login.client_id, device)?;
+    check_session(snapshot, login, device)?;
+    match (device, login.password) {
+        (None, _) => Ok(Judged::Admit(ANONYMOUS)),
+        (Some(device), None) => Ok(Judged::Admit(device.name().as_str())),
+        (Some(device), Some(_)) => device_password(device),
     }
+}
+
+fn device_password(device: &Device) -> Result<Judged<'_>, Refused<'_>> {
+    device.password().map(|hash| Judged::Verify(device, hash)).ok_or(Refused::NoPassword)
 }
 
 /// Everything but the password itself: which device this is, `None` for anonymous.
@@ -193,11 +192,15 @@ fn identify<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Option<&'s 
 /// # Errors
 ///
 /// Why it must go.
-pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<(), Refused<'s>> {
+pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Judged<'s>, Refused<'s>> {
     let name = login.username.ok_or(Refused::NoName)?;
     if name == ANONYMOUS {
         check_client_id(snapshot, login.client_id, None)?;
-        return if snapshot.admits_anonymous() { Ok(()) } else { Err(Refused::Anonymous) };
+        return if snapshot.admits_anonymous() {
+            Ok(Judged::Admit(ANONYMOUS))
+        } else {
+            Err(Refused::Anonymous)
+        };
     }
     let device = usable(snapshot, name)?;
     match login.certificate {
@@ -212,14 +215,9 @@ pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<()
         }
     }
     check_client_id(snapshot, login.client_id, Some(device))?;
-    match (login.password, device.password()) {
-        (None, _) => Ok(()),
-        (Some(password), Some(hash)) => match verify(hash, password) {
-            // Memory that is missing now is no reason to throw anybody out.
-            Err(Refused::Unverifiable(_)) => Ok(()),
-            verified => verified,
-        },
-        (Some(_), None) => Err(Refused::NoPassword),
+    match login.password {
+        None => Ok(Judged::Admit(device.name().as_str())),
+        Some(_) => device_password(device),
     }
 }
 
@@ -276,27 +274,19 @@ fn check_client_id<'s>(
     }
 }
 
-fn verify(hash: &PasswordHash, password: &[u8]) -> Result<(), Refused<'static>> {
-    match hash.verify(password) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Refused::WrongPassword),
-        Err(error) => Err(Refused::Unverifiable(error)),
+/// Whether this device, or nobody in particular, may take over the session that is there under this client id.
+///
+/// Who was never admitted, is registered no longer or was anonymous holds no session against a device.
+fn check_session(
+    snapshot: &Snapshot,
+    login: &Login<'_>,
+    device: Option<&Device>,
+) -> Result<(), Refused<'static>> {
+    let Some(owner) = login.session_of.filter(|_| snapshot.settings().client_ids != ClientIds::Any) else {
+        return Ok(());
+    };
+    if device.is_some_and(|device| device.name().as_str() == owner) || snapshot.device(owner).is_none() {
+        return Ok(());
     }
-}
-
-/// After a wrong password for a hash that is cheaper than others in use: without this the time would tell its
-/// device from a name that nobody has.
-fn take_the_rest_of_the_time(snapshot: &Snapshot, hash: &PasswordHash, password: &[u8]) {
-    if snapshot.costliest_hash().is_some_and(|costliest| costliest.cost() > hash.cost()) {
-        take_the_time(snapshot, password);
-    }
-}
-
-/// Takes as long as a wrong password of the costliest kind in use, so that a clock does not tell which names
-/// exist.
-fn take_the_time(snapshot: &Snapshot, password: &[u8]) {
-    if let Some(decoy) = snapshot.costliest_hash() {
-        // Nothing could follow from either answer.
-        let _ = decoy.verify(password);
-    }
+    Err(Refused::SessionOf { owner: owner.to_owned() })
 }

@@ -12,6 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
+mod admission;
 pub mod counters;
 mod event;
 mod kicks;
@@ -27,9 +28,7 @@ pub use log::Refusal;
 use counters::Counters;
 
 use crate::{
-    clock::UnixSeconds,
     diag::{Diagnostic, Quoted, Report, Severity, Visible},
-    login::{self, Login, Refused},
     mosquitto_conf,
     policy::Request,
     snapshot::{Permissions, Snapshot},
@@ -76,6 +75,9 @@ pub enum StartError {
         /// File and line.
         place: String,
     },
+    /// Passwords that were verified could not be remembered safely.
+    #[error("the system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
     /// It could not be found out whether it would.
     #[error(
         "cannot read the broker's configuration, which may have lines with which it would not be guarded: {0}; let the broker's user read it"
@@ -90,6 +92,7 @@ pub struct Plugin {
     reauth: reauth::Reauth,
     log: log::Log,
     kicks: kicks::Kicks,
+    admission: admission::Admission,
     /// Shared with every thread of ours.
     counters: Arc<Counters>,
     /// A topic that makes a debug build panic, so that tests can see a broker live through it.
@@ -123,84 +126,11 @@ impl Plugin {
             reauth: reauth::Reauth::default(),
             log,
             kicks: kicks::Kicks::default(),
+            admission: admission::Admission::new()?,
             counters,
             #[cfg(debug_assertions)]
             fault: std::env::var("CITRONELLA_FAULT_TOPIC").ok(),
         })
-    }
-
-    /// A client connects, or the broker asks about a session again. `rename` gives the client another user name.
-    #[must_use]
-    pub fn basic_auth(
-        &self,
-        host: &dyn Host,
-        event: &BasicAuth<'_>,
-        rename: &dyn Fn(&str) -> Result<(), String>,
-    ) -> AuthReply {
-        let snapshot = self.snapshot.load();
-        let login = Login {
-            client_id: event.client_id,
-            username: self.reauth.given_name(event),
-            password: event.password,
-            certificate: event.certificate,
-            now: UnixSeconds::now(),
-        };
-        if self.reauth.is_known(event) {
-            return match login::still_welcome(&snapshot, &login) {
-                Ok(()) => {
-                    self.counters.sessions.kept.add();
-                    AuthReply::Admit
-                }
-                Err(refused) => {
-                    self.counters.sessions.ended.add();
-                    self.end_session(host, event, &refused)
-                }
-            };
-        }
-        let results = self.counters.log_ins.of(event.certificate.into(), event.password.into());
-        let name = match login::admit(&snapshot, &login) {
-            Ok(name) => name,
-            Err(refused) => {
-                results.refused.add();
-                self.log.refusal(host, (Refusal::LogIn, event.peer), || refused_line(&login, &refused));
-                return AuthReply::Refuse;
-            }
-        };
-        // Off the main thread the broker must not be called; there only names that are right already get in.
-        let named = event.username == Some(name);
-        let renamed = match (named, host.on_main_thread()) {
-            (true, _) => Ok(()),
-            (false, true) => rename(name),
-            (false, false) => Err("another thread may not name clients".to_owned()),
-        };
-        match renamed {
-            Ok(()) => {
-                results.admitted.add();
-                self.kicks.admitted(event.client_id);
-                AuthReply::Admit
-            }
-            Err(reason) => {
-                results.refused.add();
-                self.log.refusal(host, (Refusal::LogIn, event.peer), || format!("log-in refused: {reason}"));
-                AuthReply::Refuse
-            }
-        }
-    }
-
-    /// A known session is welcome no longer.
-    fn end_session(&self, host: &dyn Host, event: &BasicAuth<'_>, refused: &Refused<'_>) -> AuthReply {
-        let name = event.username.unwrap_or_default();
-        self.log.refusal(host, (Refusal::LogIn, event.peer), || {
-            format!("session ended: {refused} (client {}, device {})", Quoted(event.client_id), Quoted(name))
-        });
-        // Who shows a certificate is connected. But a websocket that 2.0.21 begins to close during SIGHUP is in the list
-        // of clients that it then builds anew (keepalive.c), and has ended brokers; at the tick that is over.
-        let connected = !matches!(event.certificate, Presented::None) && !event.websocket;
-        if host.may_refuse_offline_sessions() || connected {
-            return AuthReply::Refuse;
-        }
-        self.kicks.end(event.client_id, name);
-        AuthReply::Admit
     }
 
     /// May this client do that?
@@ -290,12 +220,6 @@ impl Plugin {
 /// What our locks guard is whole whatever happened to the thread that held them: lists of finished entries.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Why somebody was refused, and then what they said of themselves.
-fn refused_line(login: &Login<'_>, refused: &Refused<'_>) -> String {
-    let name = login.username.map_or_else(String::new, |name| format!(", user name {}", Quoted(name)));
-    format!("log-in refused: {refused} (client {}{name})", Quoted(login.client_id))
 }
 
 /// What is in force, in a few words.

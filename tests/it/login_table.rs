@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use citronella::{
     clock::UnixSeconds,
     ident::{ANONYMOUS, DeviceName},
-    login::{Login, Presented, Refused, admit, still_welcome},
+    login::{self, Judged, Login, Presented, Refused},
     password,
     pki::{Authority, DeviceRequest, NewAuthority},
     secret::Secret,
@@ -17,6 +17,27 @@ use crate::support::Fleet;
 
 const STATES: [&str; 4] = ["active", "disabled", "quarantined", "retired"];
 const AUTHS: [&str; 4] = ["any", "certificate", "password", "both"];
+
+/// The judgement on a new client, its password compared.
+fn admit<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<&'s str, Refused<'s>> {
+    compare(login::judge(snapshot, login)?, login)
+}
+
+/// The same of a session that was there before.
+fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<(), Refused<'s>> {
+    compare(login::still_welcome(snapshot, login)?, login).map(drop)
+}
+
+fn compare<'s>(judged: Judged<'s>, login: &Login<'_>) -> Result<&'s str, Refused<'s>> {
+    match judged {
+        Judged::Admit(name) => Ok(name),
+        Judged::Verify(device, hash) => match hash.verify(login.password.unwrap()) {
+            Ok(true) => Ok(device.name().as_str()),
+            Ok(false) => Err(Refused::WrongPassword),
+            Err(error) => Err(Refused::Unverifiable(error)),
+        },
+    }
+}
 
 /// What the client shows on the TLS connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -164,6 +185,7 @@ fn every_combination_is_answered_as_the_table_says() {
                                 Password::Wrong => Some(b"wrong"),
                             },
                             certificate: world.present(&name, certificate),
+                            session_of: None,
                             now: UnixSeconds::now(),
                         };
                         let answer = admit(&world.snapshot, &login);
@@ -197,6 +219,7 @@ fn a_certificate_is_good_from_its_first_second_to_its_last() {
             username: None,
             password: None,
             certificate: Presented::Der(listed),
+            session_of: None,
             now: UnixSeconds(now),
         };
         assert_eq!(admit(&world.snapshot, &login), wanted, "{now}");
@@ -210,6 +233,7 @@ fn without_name_and_certificate_anonymous_rules_or_none() {
         username: None,
         password,
         certificate: Presented::None,
+        session_of: None,
         now: UnixSeconds::now(),
     };
     let closed = World::new("");
@@ -231,6 +255,7 @@ fn a_client_id_that_begins_with_a_name_is_that_devices() {
             username: None,
             password: None,
             certificate: Presented::Der(listed),
+            session_of: None,
             now: UnixSeconds::now(),
         };
         admit(&world.snapshot, &login).is_ok()
@@ -256,6 +281,38 @@ fn a_client_id_that_begins_with_a_name_is_that_devices() {
     }
 }
 
+#[test]
+fn a_session_is_taken_over_by_its_own_device_only() {
+    let ask = |settings: &str, session_of: &'static str, certificate: &str| {
+        let world = World::new(&format!("{settings}[anonymous]\n"));
+        let shown = world.certificates.get(certificate).map(|[listed, ..]| Presented::Der(listed));
+        let login = Login {
+            client_id: "mosq-1",
+            username: None,
+            password: None,
+            certificate: shown.unwrap_or(Presented::None),
+            session_of: Some(session_of),
+            now: UnixSeconds::now(),
+        };
+        admit(&world.snapshot, &login).is_ok()
+    };
+    let any = "[identity]\nclient_id = \"any\"\n";
+    for (session_of, device, wanted) in [
+        ("any-active", "any-active", true),
+        ("other", "any-active", false),
+        // The beginning of a name is another name.
+        ("any", "any-active", true),
+        ("any-retired", "any-active", false),
+        ("other", "", false),
+        (ANONYMOUS, "any-active", true),
+        (ANONYMOUS, "", true),
+        ("gone", "any-active", true),
+    ] {
+        assert_eq!(ask("", session_of, device), wanted, "protect: {device:?} takes over {session_of}");
+        assert!(ask(any, session_of, device), "any: {device:?} takes over {session_of}");
+    }
+}
+
 /// As an offline session is asked about: its name, and nothing else.
 fn offline(name: Option<&str>) -> Login<'_> {
     Login {
@@ -263,6 +320,7 @@ fn offline(name: Option<&str>) -> Login<'_> {
         username: name,
         password: None,
         certificate: Presented::None,
+        session_of: None,
         now: UnixSeconds::now(),
     }
 }
