@@ -71,6 +71,27 @@ impl fmt::Display for UnixSeconds {
     }
 }
 
+/// A point in time to the millisecond, for records.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// The machine's clock now; 0 before 1970.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for UnixMillis {
+    /// As RFC 3339 writes it: `2028-11-21T00:00:00.000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = UnixSeconds(i64::try_from(self.0 / 1_000).unwrap_or(i64::MAX)).to_string();
+        write!(f, "{}.{:03}Z", seconds.trim_end_matches('Z'), self.0 % 1_000)
+    }
+}
+
 /// From 0000-03-01 to 1970-01-01.
 const DAYS_TO_1970: i64 = 719_468;
 /// In the 400 years after which the calendar repeats.
@@ -80,6 +101,11 @@ const SECONDS_PER_DAY: i64 = 86_400;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn milliseconds_are_told_with_three_digits() {
+        assert_eq!(UnixMillis(951_782_400_007).to_string(), "2000-02-29T00:00:00.007Z");
+    }
 
     #[test]
     fn days_count_as_date_counts_them() {

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod json;
 
 use std::{
     fmt,
@@ -23,6 +24,7 @@ use std::{
 };
 
 pub use code::Code;
+pub use json::harmless_json;
 
 /// A file that was read, kept so that its lines can be cited.
 #[derive(Debug, Eq, PartialEq)]

@@ -18,6 +18,9 @@ use std::{fmt, time::Duration};
 
 pub use read::{Read, ReadError, Sampled};
 
+/// The file's name in the state directory.
+pub const FILE: &str = "metrics.prom";
+
 /// Samples of one name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Family {

@@ -1,7 +1,6 @@
 //! What people and scripts see: human text or JSON on standard output, talk and errors on standard error.
 
 use std::{
-    borrow::Cow,
     error::Error,
     fmt,
     io::{self, IsTerminal as _, Write as _},
@@ -9,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use citronella::diag::{Report, Visible};
+use citronella::diag::{Report, Visible, harmless_json};
 use serde::Serialize;
 
 /// Options of every verb.
@@ -217,33 +216,9 @@ fn harmless_lines(text: &str) -> Vec<String> {
     text.split('\n').map(|line| Visible(line).to_string()).collect()
 }
 
-/// The same JSON with escapes for what could drive a terminal; such characters stand only inside its strings.
-pub(crate) fn harmless_json(json: &str) -> Cow<'_, str> {
-    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Cow::Borrowed(json);
-    }
-    let mut text = String::with_capacity(json.len());
-    for ch in json.chars() {
-        let shown = Visible(ch.to_string()).to_string();
-        if shown.starts_with('\\') && ch != '\\' {
-            let mut units = [0; 2];
-            text.extend(ch.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            text.push(ch);
-        }
-    }
-    Cow::Owned(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_stays_the_same_value_when_it_is_made_harmless() {
-        let json = "{\"name\":\"a\\\\ \\u001b\u{9b}2J\u{202e}é\"}";
-        assert_eq!(harmless_json(json), r#"{"name":"a\\ \u001b\u009b2J\u202eé"}"#);
-    }
 
     #[test]
     fn a_failure_tells_its_causes_and_what_to_do_about_them() {

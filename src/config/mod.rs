@@ -24,6 +24,14 @@
 //! wide_subscribe = "strict"            # or "filter"
 //! identity_options = false
 //!
+//! [audit]
+//! to = "file"                          # or "log", "off"
+//! max_bytes = 16777216
+//!
+//! [metrics]                            # in seconds; 0 for never
+//! sys_interval = 10
+//! file_interval = 30
+//!
 //! [check]                              # warnings of `citronella check` that are as they should be
 //! allow = [{ code = "allow-sys", at = "monitor", reason = "it watches the broker" }]
 //! ```
@@ -32,6 +40,7 @@
 pub(crate) mod block;
 mod mask;
 pub(crate) mod reader;
+mod records;
 pub(crate) mod roles;
 mod settings;
 pub(crate) mod words;
@@ -46,6 +55,7 @@ use block::{Asker, Draft, Taken};
 use reader::{Entry, Reader, entries};
 
 pub use mask::without_secrets;
+pub use records::{AUDIT_KEYS, Audit, AuditTo, METRICS_KEYS, Metrics};
 pub use roles::{RoleId, Roles};
 pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, STATE_DIRECTORY, Settings};
 pub use words::suggestion;
@@ -63,8 +73,20 @@ pub struct Config {
     pub anonymous: Option<Arc<Block>>,
 }
 
-const SECTIONS: [&str; 10] =
-    ["version", "registry", "auth", "identity", "state", "roles", "everyone", "anonymous", "compat", "check"];
+const SECTIONS: [&str; 12] = [
+    "version",
+    "registry",
+    "auth",
+    "identity",
+    "state",
+    "roles",
+    "everyone",
+    "anonymous",
+    "compat",
+    "audit",
+    "metrics",
+    "check",
+];
 
 /// Reads the text of the settings file at `path`, whose relative paths start at its folder. Mistakes go to
 /// `report`; whatever is right is returned even then, so that the other files can be looked at too.
@@ -83,6 +105,8 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> Config {
             "identity" => settings.identity(&mut reader, &entry),
             "state" => settings.state(&mut reader, &entry),
             "compat" => settings.compat(&mut reader, &entry),
+            "audit" => settings.audit = Audit::read(&mut reader, &entry),
+            "metrics" => settings.metrics = Metrics::read(&mut reader, &entry),
             "check" => settings.check(&mut reader, &entry),
             "roles" => roles.read(&mut reader, &entry),
             "everyone" => everyone = plain_block(&mut reader, &entry, Owner::Everyone, Asker::Named),

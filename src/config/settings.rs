@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::reader::{Entry, Reader, Value, entries};
+use super::{
+    reader::{Entry, Reader, Value, entries},
+    records::{Audit, Metrics},
+};
 use crate::{
     diag::{Code, Place},
     policy::WideSubscribe,
@@ -31,6 +34,10 @@ pub struct Settings {
     pub identity_options: bool,
     /// `[compat] per_listener_settings`: whether a broker may run with it that never calls the tick then.
     pub per_listener_settings: bool,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[check] allow`, in its order.
     pub allowances: Vec<Allowance>,
 }
@@ -102,6 +109,8 @@ impl Settings {
             wide_subscribe: WideSubscribe::default(),
             identity_options: false,
             per_listener_settings: false,
+            audit: Audit::default(),
+            metrics: Metrics::default(),
             allowances: Vec::new(),
         }
     }

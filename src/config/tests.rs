@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::policy::{Actions, Effect, Limits, WideSubscribe};
@@ -22,6 +22,9 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(settings.default_certificates, DefaultCertificates::None);
     assert_eq!(settings.wide_subscribe, WideSubscribe::Strict);
     assert!(!settings.identity_options);
+    assert_eq!(settings.audit, Audit { to: AuditTo::File, max_bytes: 16 * 1024 * 1024 });
+    let (sys, file) = (Some(Duration::from_secs(10)), Some(Duration::from_secs(30)));
+    assert_eq!(settings.metrics, Metrics { sys_interval: sys, file_interval: file });
     assert!(config.everyone.is_none() && config.anonymous.is_none());
 }
 
@@ -40,6 +43,12 @@ default_certificates = "any"
 [compat]
 wide_subscribe = "filter"
 identity_options = true
+[audit]
+to = "log"
+max_bytes = 0
+[metrics]
+sys_interval = 0
+file_interval = 5
 [anonymous]
 "#,
     );
@@ -58,6 +67,9 @@ identity_options = true
     assert_eq!(settings.default_certificates, DefaultCertificates::Any);
     assert_eq!(settings.wide_subscribe, WideSubscribe::Filter);
     assert!(settings.identity_options);
+    assert_eq!(settings.audit, Audit { to: AuditTo::Log, max_bytes: 0 });
+    let file = Some(Duration::from_secs(5));
+    assert_eq!(settings.metrics, Metrics { sys_interval: None, file_interval: file });
     assert!(config.anonymous.unwrap().rules.is_empty());
 }
 

@@ -117,6 +117,19 @@ pub enum Shown {
     No,
 }
 
+impl Shown {
+    /// What was shown, in one word.
+    #[must_use]
+    pub fn word(certificate: Self, password: Self) -> &'static str {
+        match (certificate, password) {
+            (Self::Yes, Self::No) => "certificate",
+            (Self::No, Self::Yes) => "password",
+            (Self::Yes, Self::Yes) => "both",
+            (Self::No, Self::No) => "none",
+        }
+    }
+}
+
 impl<T> From<Option<T>> for Shown {
     fn from(credential: Option<T>) -> Self {
         if credential.is_some() { Self::Yes } else { Self::No }

@@ -13,22 +13,27 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 mod admission;
+mod audit;
 pub mod counters;
 mod event;
 mod kicks;
+mod limit;
 mod log;
 mod options;
 mod reauth;
+mod records;
+mod thread;
 
 pub use event::{
     AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Peer, PluginOption, Presented, Session,
 };
 pub use log::Refusal;
 
+use audit::{Audit, Event, Record, Under};
 use counters::Counters;
 
 use crate::{
-    diag::{Diagnostic, Quoted, Report, Severity, Visible},
+    diag::{Diagnostic, Report, Severity, Visible},
     mosquitto_conf,
     policy::Request,
     snapshot::{Permissions, Snapshot},
@@ -95,6 +100,7 @@ pub struct Plugin {
     admission: admission::Admission,
     /// Shared with every thread of ours.
     counters: Arc<Counters>,
+    audit: Audit,
     /// A topic that makes a debug build panic, so that tests can see a broker live through it.
     #[cfg(debug_assertions)]
     fault: Option<String>,
@@ -120,6 +126,9 @@ impl Plugin {
         log.write(host, Level::Info, &text);
         let counters = Arc::<Counters>::default();
         counters.in_force(&snapshot);
+        let audit = Audit::start(&snapshot, &counters);
+        let under = Under { host, log: &log, snapshot: &snapshot };
+        audit.note(under, (Event::Start, Peer::Unknown), Record::default);
         Ok(Self {
             config,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -128,6 +137,7 @@ impl Plugin {
             kicks: kicks::Kicks::default(),
             admission: admission::Admission::new()?,
             counters,
+            audit,
             #[cfg(debug_assertions)]
             fault: std::env::var("CITRONELLA_FAULT_TOPIC").ok(),
         })
@@ -139,26 +149,16 @@ impl Plugin {
         #[cfg(debug_assertions)]
         self.fault(&event.request);
         let snapshot = self.snapshot.load();
-        let answers = self.counters.checks.of(&event.request);
         let Some(name) = event.username else {
-            answers.refused.add();
-            self.log.refusal(host, (Refusal::Access, (event.peer)()), || {
-                format!("access refused: client {} was never admitted", Quoted(event.client_id))
-            });
+            self.tell(host, &snapshot).nobody(event);
             return AclReply::Deny;
         };
         let decision = snapshot.authorize(name, event.client_id, &event.request);
         if decision.is_allowed() {
-            answers.allowed.add();
+            self.answers(event).allowed.add();
             return AclReply::Allow;
         }
-        answers.refused.add();
-        // What is not delivered is not worth a line: it happens with every message under a hidden topic.
-        if !matches!(event.request, Request::Receive { .. }) {
-            self.log.refusal(host, (Refusal::Access, (event.peer)()), || {
-                format!("device {}, client {}: {decision}", Quoted(name), Quoted(event.client_id))
-            });
-        }
+        self.tell(host, &snapshot).denied(event, name, &decision);
         AclReply::Deny
     }
 
@@ -170,18 +170,18 @@ impl Plugin {
         match loaded.snapshot {
             Some(snapshot) => {
                 self.log.write(host, Level::Notice, &format!("reloaded: {}", describe(&snapshot)));
-                self.counters.reloads.loaded.add();
-                self.counters.in_force(&snapshot);
                 self.snapshot.store(Arc::new(snapshot));
+                self.tell(host, &self.snapshot.load()).reload("loaded", None);
             }
             None => {
-                self.counters.reloads.failed.add();
                 let (errors, _) = loaded.report.count();
                 let kept = describe(&self.snapshot.load());
                 let text = format!(
                     "not reloaded because of {errors} error(s), listed above; still in force: {kept}"
                 );
                 self.log.write(host, Level::Error, &text);
+                let first = loaded.report.iter().find(|found| found.severity == Severity::Error);
+                self.tell(host, &self.snapshot.load()).reload("failed", first.map(ToString::to_string));
             }
         }
     }
@@ -193,7 +193,9 @@ impl Plugin {
         for name in self.kicks.due() {
             host.kick(&name);
             self.counters.kicks.locked_out.add();
+            self.tell(host, &self.snapshot.load()).kick(&name, "a session of it is welcome no longer");
         }
+        self.audit.tick(host, &self.log);
     }
 
     /// Logs that an event was refused because it was not what the broker promises.

@@ -15,6 +15,7 @@
 mod support;
 
 mod artefact;
+mod broker_audit;
 mod broker_certificate_names;
 mod broker_certificates;
 mod broker_delivery;

@@ -202,7 +202,7 @@ impl Answers<'_> {
     /// Escapes what could drive a terminal in the answer that begins there.
     fn make_harmless(&mut self, start: usize) {
         let written = self.ready.get(start..).and_then(|json| std::str::from_utf8(json).ok());
-        if let Some(Cow::Owned(harmless)) = written.map(output::harmless_json) {
+        if let Some(Cow::Owned(harmless)) = written.map(citronella::diag::harmless_json) {
             self.ready.truncate(start);
             self.ready.extend_from_slice(harmless.as_bytes());
         }

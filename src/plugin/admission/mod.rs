@@ -8,7 +8,6 @@ mod recent;
 
 use crate::{
     clock::UnixSeconds,
-    diag::Quoted,
     login::{self, Judged, Login, Refused},
     password::PasswordHash,
     snapshot::Snapshot,
@@ -17,7 +16,7 @@ use crate::{
 use super::{
     Plugin,
     event::{AuthReply, BasicAuth, Host, Presented},
-    log::Refusal,
+    records::Comer,
 };
 use memory::{Recall, Verified};
 
@@ -62,17 +61,16 @@ impl Plugin {
                     AuthReply::Admit
                 }
                 Err(refused) => {
-                    self.counters.sessions.ended.add();
-                    self.end_session(host, event, &refused)
+                    self.tell(host, &snapshot).session_ended(event, &refused);
+                    self.end_session(host, event)
                 }
             };
         }
-        let results = self.counters.log_ins.of(event.certificate.into(), event.password.into());
+        let comer = Comer { event, username: login.username };
         let name = match self.admit(&snapshot, &login) {
             Ok(name) => name,
             Err(refused) => {
-                results.refused.add();
-                self.log.refusal(host, (Refusal::LogIn, event.peer), || refused_line(&login, &refused));
+                self.tell(host, &snapshot).not_admitted(comer, &refused);
                 return AuthReply::Refuse;
             }
         };
@@ -85,13 +83,12 @@ impl Plugin {
         };
         match renamed {
             Ok(()) => {
-                results.admitted.add();
+                self.tell(host, &snapshot).admitted(comer, name);
                 self.kicks.admitted(event.client_id);
                 AuthReply::Admit
             }
             Err(reason) => {
-                results.refused.add();
-                self.log.refusal(host, (Refusal::LogIn, event.peer), || format!("log-in refused: {reason}"));
+                self.tell(host, &snapshot).not_admitted(comer, &reason);
                 AuthReply::Refuse
             }
         }
@@ -144,26 +141,16 @@ impl Plugin {
     }
 
     /// A known session is welcome no longer.
-    fn end_session(&self, host: &dyn Host, event: &BasicAuth<'_>, refused: &Refused<'_>) -> AuthReply {
-        let name = event.username.unwrap_or_default();
-        self.log.refusal(host, (Refusal::LogIn, event.peer), || {
-            format!("session ended: {refused} (client {}, device {})", Quoted(event.client_id), Quoted(name))
-        });
+    fn end_session(&self, host: &dyn Host, event: &BasicAuth<'_>) -> AuthReply {
         // Who shows a certificate is connected. But a websocket that 2.0.21 begins to close during SIGHUP is in the list
         // of clients that it then builds anew (keepalive.c), and has ended brokers; at the tick that is over.
         let connected = !matches!(event.certificate, Presented::None) && !event.websocket;
         if host.may_refuse_offline_sessions() || connected {
             return AuthReply::Refuse;
         }
-        self.kicks.end(event.client_id, name);
+        self.kicks.end(event.client_id, event.username.unwrap_or_default());
         AuthReply::Admit
     }
-}
-
-/// Why somebody was refused, and then what they said of themselves.
-fn refused_line(login: &Login<'_>, refused: &Refused<'_>) -> String {
-    let name = login.username.map_or_else(String::new, |name| format!(", user name {}", Quoted(name)));
-    format!("log-in refused: {refused} (client {}{name})", Quoted(login.client_id))
 }
 
 fn verify(hash: &PasswordHash, password: &[u8]) -> Result<(), Refused<'static>> {

@@ -1,0 +1,157 @@
+//! The thread: it waits for lines and for the disk, so that the broker's loop need not.
+
+use std::{
+    path::Path,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    FILE_LINE_BYTES, Message, Shared, Target,
+    file::{self, Lines},
+    locked,
+    record::{Event, Record},
+};
+use crate::{
+    fs,
+    metrics::{self, to_text},
+    plugin::event::Level,
+};
+
+/// Lines that are appended together, in bytes.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// How long it sleeps when nothing is to be written.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Something that is written again and again: whether that works, told when it changes.
+#[derive(Default)]
+struct Works {
+    failing: bool,
+}
+
+impl Works {
+    fn failed(&mut self, shared: &Shared, text: impl FnOnce() -> String) {
+        if !self.failing {
+            shared.complain(Level::Error, text());
+        }
+        self.failing = true;
+    }
+
+    fn succeeded(&mut self, shared: &Shared, what: &str) {
+        if self.failing {
+            shared.complain(Level::Notice, format!("{what} again"));
+        }
+        self.failing = false;
+    }
+}
+
+struct Writer<'s> {
+    shared: &'s Shared,
+    lines: Lines,
+    audit: Works,
+    metrics: Works,
+    /// Of the lost records those that stand in the file.
+    told_lost: u64,
+    /// The file for Prometheus as it was written last.
+    written: String,
+    due: Instant,
+}
+
+/// Writes until the other end of the queue is gone, and all that was in it is written.
+pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
+    let mut writer = Writer {
+        shared,
+        lines: Lines::default(),
+        audit: Works::default(),
+        metrics: Works::default(),
+        told_lost: 0,
+        written: String::new(),
+        due: Instant::now(),
+    };
+    loop {
+        let target = locked(&shared.target).clone();
+        let sleep = writer.look(&target);
+        let mut batch = match queue.recv_timeout(sleep) {
+            Ok(Message::Line(line)) => line,
+            Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        while batch.len() < BATCH_BYTES
+            && let Ok(Message::Line(line)) = queue.try_recv()
+        {
+            batch.push_str(&line);
+        }
+        writer.append(&target, batch);
+    }
+    let target = locked(&shared.target).clone();
+    if target.metrics.file_interval.is_some() {
+        // Numbers of a plugin that has ended would be taken for those of one that lives.
+        let _ = std::fs::remove_file(target.directory.join(metrics::FILE));
+    }
+}
+
+impl Writer<'_> {
+    /// Writes the file for Prometheus if it is time; how long to sleep then.
+    fn look(&mut self, target: &Target) -> Duration {
+        let Some(interval) = target.metrics.file_interval else { return IDLE };
+        let now = Instant::now();
+        // The interval may be shorter by now.
+        self.due = self.due.min(now + interval);
+        if now >= self.due {
+            self.due = now + interval;
+            self.write_metrics(&target.directory);
+        }
+        self.due.duration_since(now)
+    }
+
+    fn write_metrics(&mut self, directory: &Path) {
+        let text = to_text(&self.shared.counters.families());
+        if text == self.written {
+            return;
+        }
+        match fs::replace_own(&directory.join(metrics::FILE), text.as_bytes()) {
+            Ok(()) => {
+                self.written = text;
+                self.metrics.succeeded(self.shared, "metrics are written");
+            }
+            Err(error) => self.metrics.failed(self.shared, || {
+                format!("metrics are not written: {error}; `[metrics] file_interval = 0` does without")
+            }),
+        }
+    }
+
+    /// Appends the lines; before them the number of those that were lost.
+    fn append(&mut self, target: &Target, lines: String) {
+        let (mut text, mut before) = (lines, 0);
+        let lost = self.shared.counters.audit.dropped.value();
+        if lost > self.told_lost {
+            let record = Record { count: Some(lost - self.told_lost), ..Record::default() };
+            text = record.to_line(Event::Lost, None, FILE_LINE_BYTES - 1) + "\n" + &text;
+            before = 1;
+        }
+        let path = target.directory.join(file::NAME);
+        let appended = self.lines.append(&path, &text, target.audit.max_bytes.into());
+        if appended.lines >= before {
+            self.told_lost = lost;
+        }
+        let written = appended.lines.saturating_sub(before);
+        let all = text.lines().count() - before;
+        self.shared.counters.audit.written.add_many(count(written));
+        self.shared.counters.audit.dropped.add_many(count(all - written));
+        match appended.error {
+            None => self.audit.succeeded(self.shared, "the audit is written"),
+            Some(error) => self.audit.failed(self.shared, || {
+                format!(
+                    "the audit is not written: `{}`: {error}; records are lost until it can be; \
+                     `[audit] to = \"log\"` or `\"off\"` does without the file",
+                    path.display()
+                )
+            }),
+        }
+    }
+}
+
+fn count(lines: usize) -> u64 {
+    u64::try_from(lines).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,186 @@
+//! What is told of the answers: counted, logged and recorded.
+
+use std::fmt;
+
+use super::{
+    Plugin,
+    audit::{Event, Record, Under},
+    counters::{Answers, Counters, Shown},
+    event::{AclCheck, BasicAuth, Host, Peer},
+    log::Refusal,
+};
+use crate::{
+    diag::Quoted,
+    policy::{Decision, Request},
+    snapshot::Snapshot,
+};
+
+/// A new client and who it says that it is.
+#[derive(Clone, Copy)]
+pub(super) struct Comer<'a> {
+    pub(super) event: &'a BasicAuth<'a>,
+    /// The user name as the client gave it.
+    pub(super) username: Option<&'a str>,
+}
+
+impl<'a> Comer<'a> {
+    fn record(self) -> Record<'a> {
+        let BasicAuth { certificate, password, client_id, .. } = *self.event;
+        let credential = Shown::word(certificate.into(), password.into());
+        Record {
+            who: self.username,
+            client_id: Some(client_id),
+            credential: Some(credential),
+            ..Record::default()
+        }
+    }
+}
+
+/// Tells what was answered under a snapshot.
+#[derive(Clone, Copy)]
+pub(super) struct Teller<'a> {
+    plugin: &'a Plugin,
+    under: Under<'a>,
+}
+
+impl Plugin {
+    /// For answers under this snapshot.
+    pub(super) fn tell<'a>(&'a self, host: &'a dyn Host, snapshot: &'a Snapshot) -> Teller<'a> {
+        Teller { plugin: self, under: Under { host, log: &self.log, snapshot } }
+    }
+
+    /// The counters for such a question.
+    pub(super) fn answers(&self, event: &AclCheck<'_>) -> &Answers {
+        self.counters.checks.of(&event.request)
+    }
+}
+
+impl Teller<'_> {
+    fn note<'r>(&'r self, what: (Event, Peer), record: impl FnOnce() -> Record<'r>) {
+        self.plugin.audit.note(self.under, what, record);
+    }
+
+    fn refusal(&self, what: (Refusal, Peer), text: impl FnOnce() -> String) {
+        self.plugin.log.refusal(self.under.host, what, text);
+    }
+
+    /// A new client is admitted under this name.
+    pub(super) fn admitted(&self, comer: Comer<'_>, name: &str) {
+        let BasicAuth { certificate, password, peer, .. } = *comer.event;
+        self.plugin.counters.log_ins.of(certificate.into(), password.into()).admitted.add();
+        self.note((Event::LogIn, peer), || Record {
+            who: Some(name),
+            decision: Some("admitted"),
+            ..comer.record()
+        });
+    }
+
+    /// A new client is refused.
+    pub(super) fn not_admitted(&self, comer: Comer<'_>, reason: &dyn fmt::Display) {
+        let BasicAuth { certificate, password, client_id, peer, .. } = *comer.event;
+        self.plugin.counters.log_ins.of(certificate.into(), password.into()).refused.add();
+        self.refusal((Refusal::LogIn, peer), || {
+            let name =
+                comer.username.map_or_else(String::new, |name| format!(", user name {}", Quoted(name)));
+            format!("log-in refused: {reason} (client {}{name})", Quoted(client_id))
+        });
+        self.note((Event::LogIn, peer), || Record {
+            decision: Some("refused"),
+            reason: Some(reason.to_string()),
+            ..comer.record()
+        });
+    }
+
+    /// A session that was welcome before is no longer.
+    pub(super) fn session_ended(&self, event: &BasicAuth<'_>, reason: &dyn fmt::Display) {
+        let BasicAuth { username, client_id, peer, .. } = *event;
+        self.plugin.counters.sessions.ended.add();
+        self.refusal((Refusal::LogIn, peer), || {
+            let name = username.unwrap_or_default();
+            format!("session ended: {reason} (client {}, device {})", Quoted(client_id), Quoted(name))
+        });
+        self.note((Event::Session, peer), || Record {
+            decision: Some("ended"),
+            reason: Some(reason.to_string()),
+            ..Comer { event, username }.record()
+        });
+    }
+
+    /// Somebody who was never admitted asks for something.
+    pub(super) fn nobody(&self, event: &AclCheck<'_>) {
+        self.plugin.answers(event).refused.add();
+        let peer = (event.peer)();
+        self.refusal((Refusal::Access, peer), || {
+            format!("access refused: client {} was never admitted", Quoted(event.client_id))
+        });
+        self.note((Event::Access, peer), || Record {
+            reason: Some("the client was never admitted".to_owned()),
+            ..of_access(event)
+        });
+    }
+
+    /// A device may not do what it asks for.
+    pub(super) fn denied(&self, event: &AclCheck<'_>, name: &str, decision: &Decision<'_>) {
+        self.plugin.answers(event).refused.add();
+        // What is not delivered is not worth a line: it happens with every message under a hidden topic.
+        if matches!(event.request, Request::Receive { .. }) {
+            return;
+        }
+        let peer = (event.peer)();
+        // The witness in it is dear, and made once.
+        let told = std::cell::LazyCell::new(|| decision.to_string());
+        self.refusal((Refusal::Access, peer), || {
+            format!("device {}, client {}: {}", Quoted(name), Quoted(event.client_id), *told)
+        });
+        self.note((Event::Access, peer), || Record {
+            rule: decision.rule().map(|rule| rule.place().to_string()),
+            reason: Some(told.clone()),
+            ..of_access(event)
+        });
+    }
+
+    /// The connections under this name are closed because of a change.
+    pub(super) fn kick(&self, name: &str, reason: &'static str) {
+        self.note((Event::Kick, Peer::Unknown), || Record {
+            who: Some(name),
+            reason: Some(reason.to_owned()),
+            ..Record::default()
+        });
+    }
+
+    /// The files were loaded again: `loaded`, `failed` or `held`, and why if they are not in force now.
+    pub(super) fn reload(&self, decision: &'static str, reason: Option<String>) {
+        let Counters { reloads, .. } = &*self.plugin.counters;
+        match decision {
+            "loaded" => reloads.loaded.add(),
+            "held" => reloads.held.add(),
+            _ => reloads.failed.add(),
+        }
+        if decision == "loaded" {
+            self.plugin.counters.in_force(self.under.snapshot);
+            self.plugin.audit.in_force(self.under.snapshot);
+        }
+        self.note((Event::Reload, Peer::Unknown), || Record {
+            decision: Some(decision),
+            reason,
+            ..Record::default()
+        });
+    }
+}
+
+fn of_access<'a>(event: &AclCheck<'a>) -> Record<'a> {
+    let action = match event.request {
+        Request::Publish { .. } => "publish",
+        Request::Receive { .. } => "deliver",
+        Request::Subscribe { .. } => "subscribe",
+        Request::Unsubscribe { .. } => "unsubscribe",
+    };
+    Record {
+        who: event.username,
+        client_id: Some(event.client_id),
+        action: Some(action),
+        topic: Some(event.request.topic()),
+        decision: Some("refused"),
+        ..Record::default()
+    }
+}
