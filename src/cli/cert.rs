@@ -2,13 +2,9 @@
 
 use std::{fmt, fs};
 
-use citronella::{
-    ident::DeviceName,
-    pki::{
-        Authority, Entry, Kind, Reason, Revocation, State,
-        inspect::{self, CertificateView},
-    },
-    registry::Fingerprint,
+use citronella::pki::{
+    Authority, Entry, Kind, Reason, State,
+    inspect::{self, CertificateView},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,11 +12,13 @@ use serde::Serialize;
 use super::{
     Answer,
     output::{Failure, Outcome, Output},
-    registry,
+    span::Span,
     world::World,
 };
 
 mod order;
+mod renew;
+mod revoke;
 mod sign;
 
 pub(crate) use order::{IssueOptions, Order};
@@ -43,30 +41,30 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  citronella cert sign thunder10.csr\n  cat thunder10.csr | citronella cert sign - --device thunder10"
     )]
     Sign(sign::Sign),
-    /// Refuse a certificate for ever: in the registry, then in the ledger
+    /// Make the next certificate of a device; the earlier ones end after an overlap
     #[command(
-        after_help = "The broker refuses it from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise"
+        after_help = "Examples:\n  citronella cert renew thunder10 --out /media/stick\n  citronella cert renew thunder10 --same-key --overlap 7d --force"
     )]
-    Revoke {
-        /// A device (all its certificates), or the serial number or SHA-256 of one
-        #[arg(value_name = "DEVICE|SERIAL|SHA256")]
-        which: String,
-        /// Why: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn
-        #[arg(long, value_name = "REASON", default_value_t)]
-        reason: Reason,
-        /// The one of that serial number or SHA-256 even if it is a broker's: only the ledger will know
-        #[arg(long)]
-        broker: bool,
-    },
+    Renew(renew::Renew),
+    /// Tell by the exit status whether a certificate ends soon: 0 it is time, 1 not yet
+    #[command(
+        after_help = "Examples:\n  citronella cert needs-renewal --within 9000d\n  citronella cert needs-renewal /etc/citronella/tls/broker.crt --within 9000d"
+    )]
+    NeedsRenewal(renew::NeedsRenewal),
+    /// Refuse certificates for ever: in the registry, then in the ledger
+    #[command(
+        after_help = "The broker refuses them from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise\n  citronella cert revoke --role sensor --issued-before 2026-11-01 --dry-run"
+    )]
+    Revoke(revoke::Revoke),
     /// List what was issued
-    #[command(after_help = "Examples:\n  citronella cert list\n  citronella cert list --expiring 30")]
+    #[command(after_help = "Examples:\n  citronella cert list\n  citronella cert list --expiring 30d")]
     List {
         /// Only those of this device or broker
         #[arg(value_name = "NAME")]
         name: Option<String>,
-        /// Only those that expire within so many days
-        #[arg(long, value_name = "DAYS")]
-        expiring: Option<u32>,
+        /// Only those that expire within this: 30d, 12h, 4w
+        #[arg(long, value_name = "TIME")]
+        expiring: Option<Span>,
     },
     /// Show what stands in certificates: of a file, a serial number, a SHA-256, or a device
     #[command(
@@ -83,52 +81,12 @@ pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
     match verb {
         Verb::Issue { device, options } => order::issue(world, output, &device, &options),
         Verb::Sign(sign) => sign::sign(world, output, &sign),
-        Verb::Revoke { which, reason, broker } => revoke(world, output, &which, (reason, broker)),
+        Verb::Renew(renew) => renew::renew(world, output, renew),
+        Verb::NeedsRenewal(asked) => renew::needs_renewal(world, output, &asked),
+        Verb::Revoke(revoke) => revoke::revoke(world, output, &revoke),
         Verb::List { name, expiring } => list(world, output, name.as_deref(), expiring),
         Verb::Show { which } => show(world, output, &which),
     }
-}
-
-#[derive(Serialize)]
-struct Revoked {
-    serial: String,
-    sha256: Option<String>,
-    device: String,
-    /// Whether the registry had to be changed for it.
-    registry: bool,
-    /// Whether it was in the ledger as revoked before.
-    already: bool,
-}
-
-/// Registry first: it is what the broker reads. Killed between the two, doing it again completes it.
-fn revoke(world: &World, output: &Output, which: &str, (reason, broker): (Reason, bool)) -> Answer {
-    let mut authority = world.authority()?;
-    let entries = find(&authority, which, |entry| entry.kind == Kind::Device)?;
-    if let Some(entry) = entries.iter().find(|entry| entry.kind == Kind::Broker && !broker) {
-        return Err(Failure::new(format!("this is the certificate of the broker `{}`", entry.name))
-            .help("devices do not ask the registry before they trust it: give the broker another one instead")
-            .help("--broker marks it as revoked in the ledger all the same"));
-    }
-    let mut done = Vec::new();
-    for entry in entries {
-        let sha256 = entry.certificate.as_ref().map(|made| made.sha256.clone());
-        let registry = match (&sha256, DeviceName::new(&entry.name)) {
-            (Some(sha256), Ok(name)) => registry::revoke(world, &name, &sha256.parse::<Fingerprint>()?)?,
-            _ => false,
-        };
-        let revocation = authority.revoke(&entry.serial, reason, Timestamp::now())?;
-        let already = matches!(revocation, Revocation::Already(_));
-        output.say(&format_args!(
-            "{} of {}: {}{}",
-            entry.serial,
-            entry.name,
-            if registry { "revoked in the registry" } else { "nothing to change in the registry" },
-            if already { ", was revoked in the ledger" } else { ", revoked in the ledger" },
-        ));
-        done.push(Revoked { serial: entry.serial, sha256, device: entry.name, registry, already });
-    }
-    output.result(&"The broker refuses it from its next reload on: systemctl reload mosquitto", &done)?;
-    Ok(Outcome::Yes)
 }
 
 /// The entries that `which` means: one by its serial or SHA-256, or those of a name that are not revoked.
@@ -187,7 +145,7 @@ struct Listed<'a> {
     reason: Option<Reason>,
 }
 
-fn list(world: &World, output: &Output, name: Option<&str>, expiring: Option<u32>) -> Answer {
+fn list(world: &World, output: &Output, name: Option<&str>, expiring: Option<Span>) -> Answer {
     let authority = world.authority()?;
     if let Some(note) = authority.note() {
         output.warn(note);
@@ -197,7 +155,7 @@ fn list(world: &World, output: &Output, name: Option<&str>, expiring: Option<u32
         .list()
         .iter()
         .filter(|entry| name.is_none_or(|name| entry.name == name))
-        .filter(|entry| expiring.is_none_or(|days| entry.expires_within(days, now)))
+        .filter(|entry| expiring.is_none_or(|span| entry.expires_within(span.duration(), now)))
         .collect();
     let json: Vec<Listed<'_>> = entries
         .iter()

@@ -19,6 +19,7 @@ mod password;
 mod registry;
 mod rights;
 mod shell;
+mod span;
 mod test;
 mod world;
 

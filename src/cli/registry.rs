@@ -91,16 +91,23 @@ pub(crate) fn add_certificate(
     change(world, |editor| editor.add_certificate(name.as_str(), certificate))
 }
 
-/// Refuses a certificate for ever; whether anything had to be changed. A device that is not registered is refused
-/// as it is.
-pub(crate) fn revoke(world: &World, name: &DeviceName, fingerprint: &Fingerprint) -> Result<bool, Failure> {
+/// Refuses certificates for ever, all in one step; those for which something had to be changed. A device that is
+/// not registered is refused as it is.
+pub(crate) fn revoke(
+    world: &World,
+    certificates: &[(DeviceName, Fingerprint)],
+) -> Result<Vec<Fingerprint>, Failure> {
     let snapshot = check::load(world)?;
-    let Some(device) = snapshot.device(name.as_str()) else { return Ok(false) };
-    if device.revoked().contains(fingerprint) {
-        return Ok(false);
+    let listed = |(name, fingerprint): &&(DeviceName, Fingerprint)| {
+        snapshot.device(name.as_str()).is_some_and(|device| !device.revoked().contains(fingerprint))
+    };
+    let wanted: Vec<&(DeviceName, Fingerprint)> = certificates.iter().filter(listed).collect();
+    if !wanted.is_empty() {
+        change(world, |editor| {
+            wanted.iter().try_for_each(|(name, fingerprint)| editor.revoke(name.as_str(), *fingerprint))
+        })?;
     }
-    change(world, |editor| editor.revoke(name.as_str(), *fingerprint))?;
-    Ok(true)
+    Ok(wanted.into_iter().map(|(_, fingerprint)| *fingerprint).collect())
 }
 
 /// A topic to which the device may publish, for the first try; one that will be refused if there is none.

@@ -20,7 +20,7 @@ use super::{
     ledger::{Entry, Event, Ledger, LedgerError, State},
     profile::{Kind, Period},
     reason::Reason,
-    store::{self, FileError, Lock, Store},
+    store::{self, FileError, Store},
     subject::Subject,
     when,
 };
@@ -177,27 +177,43 @@ impl Authority {
     ///
     /// The ledger does not know it, it is the authority's own, or the ledger cannot be written.
     pub fn revoke(&mut self, id: &str, reason: Reason, now: Timestamp) -> Result<Revocation, AuthorityError> {
-        let lock = self.store.lock()?;
-        self.ledger.refresh()?;
-        let found = self.find(id).cloned().ok_or_else(|| AuthorityError::Unknown(id.to_owned()))?;
-        if found.kind == Kind::Ca {
-            return Err(AuthorityError::OwnCertificate);
-        }
-        if found.revoked.is_some() {
-            return Ok(Revocation::Already(found));
-        }
-        self.record_revocation(found.serial, reason, Moment { at: now, lock: &lock }).map(Revocation::Done)
+        let done = self.revoke_all(&[id], reason, now)?;
+        done.into_iter().next().ok_or_else(|| AuthorityError::Unknown(id.to_owned()))
     }
 
-    fn record_revocation(
+    /// The same for many, on disk in one step; what came of each, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::revoke`]; then none of them is revoked.
+    pub fn revoke_all(
         &mut self,
-        serial: String,
+        ids: &[impl AsRef<str>],
         reason: Reason,
-        moment: Moment<'_>,
-    ) -> Result<Entry, AuthorityError> {
-        let at = when::whole(moment.at);
-        self.ledger.append(Event::Revoked { at, serial: serial.clone(), reason }, moment.lock)?;
-        self.ledger.find(&serial).cloned().ok_or(AuthorityError::Unknown(serial))
+        now: Timestamp,
+    ) -> Result<Vec<Revocation>, AuthorityError> {
+        let lock = self.store.lock()?;
+        self.ledger.refresh()?;
+        let at = when::whole(now);
+        let (mut events, mut serials) = (Vec::new(), Vec::new());
+        for id in ids.iter().map(AsRef::as_ref) {
+            let found = self.find(id).ok_or_else(|| AuthorityError::Unknown(id.to_owned()))?;
+            if found.kind == Kind::Ca {
+                return Err(AuthorityError::OwnCertificate);
+            }
+            let serial = found.serial.clone();
+            let already = found.revoked.is_some();
+            if !already {
+                events.push(Event::Revoked { at, serial: serial.clone(), reason });
+            }
+            serials.push((serial, already));
+        }
+        self.ledger.append_all(events, &lock)?;
+        let told = |(serial, already): (String, bool)| {
+            let entry = self.ledger.find(&serial).cloned().ok_or(AuthorityError::Unknown(serial))?;
+            Ok(if already { Revocation::Already(entry) } else { Revocation::Done(entry) })
+        };
+        serials.into_iter().map(told).collect()
     }
 
     /// Everything in the ledger in the order of its making, the authority's own certificate first.
@@ -304,9 +320,4 @@ impl Authority {
     pub(crate) fn parts(&mut self) -> (&Store, &mut Ledger) {
         (&self.store, &mut self.ledger)
     }
-}
-
-struct Moment<'a> {
-    at: Timestamp,
-    lock: &'a Lock,
 }

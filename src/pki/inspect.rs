@@ -9,6 +9,8 @@ use thiserror::Error;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension},
+    objects::{oid_registry, oid2abbrev},
+    oid_registry::OID_X509_COMMON_NAME,
     parse_x509_certificate,
     pem::Pem,
     public_key::PublicKey,
@@ -18,6 +20,7 @@ use x509_parser::{
 
 use super::{
     sign::{fingerprint, hex},
+    subject::Subject,
     when,
 };
 use crate::diag::Visible;
@@ -114,6 +117,22 @@ pub(crate) fn is_pem(bytes: &[u8]) -> bool {
 pub(crate) fn has_key(pem: &[u8], public: &[u8]) -> bool {
     let Some(Ok(block)) = Pem::iter_from_buffer(pem).next() else { return false };
     parse_x509_certificate(&block.contents).is_ok_and(|(_, found)| found.public_key().raw == public)
+}
+
+/// The fields of the first certificate's subject that people may set; `None` if they cannot be read.
+#[must_use]
+pub fn subject(pem: &[u8]) -> Option<Subject> {
+    let block = Pem::iter_from_buffer(pem).next()?.ok()?;
+    let (_, found) = parse_x509_certificate(&block.contents).ok()?;
+    let attributes = found.subject().iter_attributes();
+    let fields: Option<Vec<(String, String)>> = attributes
+        .filter(|attribute| *attribute.attr_type() != OID_X509_COMMON_NAME)
+        .map(|attribute| {
+            let name = oid2abbrev(attribute.attr_type(), oid_registry()).ok()?;
+            Some((name.to_owned(), attribute.as_str().ok()?.to_owned()))
+        })
+        .collect();
+    Subject::of_fields(&fields?).ok()
 }
 
 /// One certificate in DER; `None` if it is none.

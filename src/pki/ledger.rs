@@ -154,10 +154,10 @@ impl Entry {
         }
     }
 
-    /// Whether it is valid at `now` but not `days` later.
+    /// Whether it is valid at `now` but not after `span`.
     #[must_use]
-    pub fn expires_within(&self, days: u32, now: Timestamp) -> bool {
-        let later = now.checked_add(jiff::SignedDuration::from_hours(i64::from(days) * 24));
+    pub fn expires_within(&self, span: jiff::SignedDuration, now: Timestamp) -> bool {
+        let later = now.checked_add(span);
         self.state(now) == State::Valid && later.is_ok_and(|later| self.state(later) == State::Expired)
     }
 }
@@ -243,11 +243,24 @@ impl Ledger {
     }
 
     /// Adds one line and waits until it is on the disk. What a kill tore off before is removed first.
-    pub(crate) fn append(&mut self, event: Event, _lock: &Lock) -> Result<(), LedgerError> {
+    pub(crate) fn append(&mut self, event: Event, lock: &Lock) -> Result<(), LedgerError> {
+        self.append_all(vec![event], lock)
+    }
+
+    /// The same for several lines; a kill may leave the first of them only.
+    pub(crate) fn append_all(&mut self, events: Vec<Event>, _lock: &Lock) -> Result<(), LedgerError> {
         self.refresh()?;
-        let (bytes, end) = (line(&event), self.read_bytes);
-        // Before the disk: what contradicts the ledger must not get into it.
-        self.accept(event, bytes.len())?;
+        let end = self.read_bytes;
+        let mut bytes = Vec::new();
+        for event in events {
+            let line = line(&event);
+            // Before the disk: what contradicts the ledger must not get into it.
+            if let Err(error) = self.accept(event, line.len()) {
+                *self = Self::open(&self.path)?;
+                return Err(error);
+            }
+            bytes.extend(line);
+        }
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).open(&self.path)?;
             file.set_len(end)?;

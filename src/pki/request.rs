@@ -4,8 +4,8 @@
 use thiserror::Error;
 use x509_cert::{request::CertReq, spki::SubjectPublicKeyInfoOwned};
 use x509_parser::{
-    asn1_rs::Tag, certification_request::X509CertificationRequest, oid_registry::OID_X509_COMMON_NAME,
-    pem::Pem, prelude::FromDer as _,
+    asn1_rs::Tag, certificate::X509Certificate, certification_request::X509CertificationRequest,
+    oid_registry::OID_X509_COMMON_NAME, pem::Pem, prelude::FromDer as _,
 };
 
 use super::{
@@ -96,6 +96,25 @@ impl SigningRequest {
             }
         }
         Self::from_der(&found.ok_or(other)?)
+    }
+
+    /// The key of the first certificate of a PEM text, to be certified again under the same name. Whoever has the
+    /// certificate has shown the key before.
+    ///
+    /// # Errors
+    ///
+    /// No certificate, or a key that is not good enough any more.
+    pub fn again(certificate: &[u8]) -> Result<Self, RequestError> {
+        let block = Pem::iter_from_buffer(certificate).next().and_then(Result::ok);
+        let block = block.ok_or(RequestError::Damaged)?;
+        let (_, found) = X509Certificate::from_der(&block.contents).map_err(|_| RequestError::Damaged)?;
+        let info = found.public_key();
+        Ok(Self {
+            common_name: None,
+            kind: public::judge(info)?,
+            public: info.raw.to_vec(),
+            ignored: Vec::new(),
+        })
     }
 
     fn from_der(der: &[u8]) -> Result<Self, RequestError> {

@@ -106,9 +106,14 @@ impl Subject {
     ///
     /// The first field that cannot stand in a certificate.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
+        Self::of_fields(&split(text)?)
+    }
+
+    /// From names and values without escapes.
+    pub(crate) fn of_fields(fields: &[(String, String)]) -> Result<Self, SubjectError> {
         let mut subject = Self::default();
-        for (name, value) in split(text)? {
-            subject.add(&name, &value)?;
+        for (name, value) in fields {
+            subject.add(name, value)?;
         }
         subject.fields.sort_by_key(|(attribute, _)| *attribute);
         Ok(subject)

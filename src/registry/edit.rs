@@ -4,12 +4,13 @@
 //! open: lock, read ─▶ change, change, … ─▶ save: check the whole, replace in one step
 //! ```
 
+mod certificates;
 mod toml_text;
 
 use std::path::Path;
 
 use thiserror::Error;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::{Auth, Fingerprint, State};
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     ident::DeviceName,
     password::PasswordHash,
 };
-use toml_text::{LineEnds, push, remove_at, remove_key, set, space};
+use toml_text::{LineEnds, remove_key, set, space};
 
 /// A registry file that is being changed. Nobody else of ours changes it until this value is dropped; nothing
 /// is written before [`Editor::save`].
@@ -220,83 +221,6 @@ impl Editor {
         Ok(())
     }
 
-    /// Lists a certificate for the device, which may then show it. Where all certificates are accepted, or this
-    /// one is listed, there is nothing to do.
-    ///
-    /// # Errors
-    ///
-    /// No such device, or its certificates are no array.
-    pub fn add_certificate(&mut self, name: &str, certificate: &NewCertificate) -> Result<(), EditError> {
-        let device = self.device(name)?;
-        let mut entry = InlineTable::new();
-        entry.insert("sha256", certificate.sha256.to_string().into());
-        entry.insert("serial", certificate.serial.as_str().into());
-        let not_after: toml_edit::Datetime =
-            certificate.not_after.to_string().parse().map_err(|_| EditError::Shape("not_after".into()))?;
-        entry.insert("not_after", not_after.into());
-        match device.get_mut("certificates") {
-            None => {
-                device.insert("certificates", Array::from_iter([entry]).into());
-            }
-            Some(Item::Value(Value::String(any))) if any.value() == "any" => {}
-            Some(Item::Value(Value::Array(listed))) => {
-                let known = |item: &Value| {
-                    item.as_inline_table().is_some_and(|item| is_fingerprint(item, certificate.sha256))
-                };
-                if !listed.iter().any(known) {
-                    push(listed, entry.into());
-                }
-            }
-            Some(Item::ArrayOfTables(listed)) => {
-                if !listed.iter().any(|item| is_fingerprint(item, certificate.sha256)) {
-                    listed.push(entry.into_table());
-                }
-            }
-            Some(_) => return Err(EditError::Shape("certificates".into())),
-        }
-        Ok(())
-    }
-
-    /// Refuses a certificate for ever: it goes from `certificates`, if it is there, to `revoked`.
-    ///
-    /// # Errors
-    ///
-    /// No such device, or `certificates` or `revoked` is no array.
-    pub fn revoke(&mut self, name: &str, fingerprint: Fingerprint) -> Result<(), EditError> {
-        let device = self.device(name)?;
-        match device.get_mut("certificates") {
-            Some(Item::Value(Value::Array(listed))) => {
-                let found = listed.iter().position(|item| {
-                    item.as_inline_table().is_some_and(|item| is_fingerprint(item, fingerprint))
-                });
-                if let Some(index) = found {
-                    remove_at(listed, index);
-                }
-            }
-            Some(Item::ArrayOfTables(listed)) => unlist(listed, fingerprint),
-            Some(Item::Value(Value::String(_)) | Item::None) | None => {}
-            Some(_) => return Err(EditError::Shape("certificates".into())),
-        }
-        if matches!(device.get("certificates"), Some(Item::ArrayOfTables(listed)) if listed.is_empty()) {
-            // Without the key the device could fall back to a default that accepts all.
-            device.insert("certificates", Array::new().into());
-        }
-        match device.get_mut("revoked") {
-            None => {
-                device.insert("revoked", Array::from_iter([fingerprint.to_string()]).into());
-            }
-            Some(Item::Value(Value::Array(revoked))) => {
-                let known =
-                    |item: &Value| item.as_str().and_then(|text| text.parse().ok()) == Some(fingerprint);
-                if !revoked.iter().any(known) {
-                    push(revoked, fingerprint.to_string().into());
-                }
-            }
-            Some(_) => return Err(EditError::Shape("revoked".into())),
-        }
-        Ok(())
-    }
-
     /// Sets the hash of the device's password; `generated` says that we made the password.
     ///
     /// # Errors
@@ -355,18 +279,6 @@ fn set_roles_of(device: &mut dyn TableLike, roles: &[String]) {
     };
     remove_key(device, other);
     set(device, key, value);
-}
-
-fn is_fingerprint(certificate: &dyn TableLike, wanted: Fingerprint) -> bool {
-    let text = certificate.get("sha256").and_then(Item::as_str);
-    text.and_then(|text| text.parse().ok()) == Some(wanted)
-}
-
-fn unlist(listed: &mut ArrayOfTables, fingerprint: Fingerprint) {
-    let found = listed.iter().position(|item| is_fingerprint(item, fingerprint));
-    if let Some(index) = found {
-        listed.remove(index);
-    }
 }
 
 #[cfg(test)]

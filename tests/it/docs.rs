@@ -188,7 +188,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 19] = [
+const VERBS: [&[&str]; 21] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -199,6 +199,8 @@ const VERBS: [&[&str]; 19] = [
     &["device", "retire"],
     &["cert", "issue"],
     &["cert", "sign"],
+    &["cert", "renew"],
+    &["cert", "needs-renewal"],
     &["cert", "revoke"],
     &["cert", "list"],
     &["cert", "show"],
@@ -254,6 +256,7 @@ fn the_examples_in_the_help_work() {
             let line = line
                 .replace("7efc7237585c72037770f3a958202951", &serial)
                 .replace("/media/stick", "stick")
+                .replace("/etc/citronella/", "etc/")
                 .replace("--key-passphrase", "--key-passphrase-file phone.password")
                 .replace(
                     "citronella init",

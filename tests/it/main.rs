@@ -34,6 +34,8 @@ mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;
 mod cli_cert;
+mod cli_cert_renew;
+mod cli_cert_revoke;
 mod cli_cert_sign;
 mod cli_check;
 mod cli_check_allow;

@@ -213,6 +213,11 @@ impl HandOver {
         DeviceRequest { key, subject: self.subject.clone(), days: self.days, ..device }
     }
 
+    /// The fields of an earlier certificate, unless others were asked for.
+    pub(super) fn inherit(&mut self, subject: Option<Subject>) {
+        self.subject = self.subject.take().or(subject);
+    }
+
     fn unlock(&self, authority: Authority) -> Result<Box<Issuer>, Failure> {
         Ok(Box::new(authority.unlock(&self.ca_passphrase.ask()?)?))
     }
@@ -295,6 +300,10 @@ impl Delivered {
         })
     }
 
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// What the registry has to know.
     pub(crate) fn certificate(&self) -> Result<NewCertificate, Failure> {
         let not_after: Timestamp = self.not_after.parse()?;
@@ -306,18 +315,36 @@ impl Delivered {
     }
 }
 
-/// Serials of the certificates with which the device can connect, and when they end.
-fn accepted(world: &World, name: &DeviceName) -> Result<Vec<(String, Timestamp)>, Failure> {
+/// A certificate with which a device can connect.
+pub(super) struct Accepted {
+    pub(super) serial: String,
+    pub(super) sha256: String,
+    /// By the certificate or by the registry, whichever comes first.
+    pub(super) not_after: Timestamp,
+}
+
+/// The certificates with which the device can connect now.
+pub(super) fn accepted(world: &World, name: &DeviceName) -> Result<Vec<Accepted>, Failure> {
     let (snapshot, authority) = (check::load(world)?, world.authority()?);
     let Some(device) = snapshot.device(name.as_str()) else { return Ok(Vec::new()) };
-    let is_listed = |sha256: &str| match device.certificates() {
-        Certificates::Any => true,
-        Certificates::Listed(listed) => listed.iter().any(|listed| listed.sha256.to_string() == sha256),
+    let now = Timestamp::now();
+    // When the registry ends it, if it is listed at all.
+    let listed_until = |sha256: &str| match device.certificates() {
+        Certificates::Any => Some(Timestamp::MAX),
+        Certificates::Listed(listed) => {
+            let listed = listed.iter().find(|listed| listed.sha256.to_string() == sha256)?;
+            let end = listed.not_after.and_then(|end| Timestamp::from_second(end.0).ok());
+            Some(end.unwrap_or(Timestamp::MAX))
+        }
     };
-    let valid = authority.valid(Kind::Device, name.as_str(), Timestamp::now());
-    let made = valid.filter_map(|entry| Some((entry, entry.certificate.as_ref()?)));
-    let accepted = made.filter(|(_, made)| is_listed(&made.sha256));
-    Ok(accepted.map(|(entry, made)| (entry.serial.clone(), made.period.not_after)).collect())
+    let valid = authority.valid(Kind::Device, name.as_str(), now);
+    let accepted = valid.filter_map(|entry| {
+        let made = entry.certificate.as_ref()?;
+        let not_after = made.period.not_after.min(listed_until(&made.sha256)?);
+        let accepted = Accepted { serial: entry.serial.clone(), sha256: made.sha256.clone(), not_after };
+        (not_after >= now).then_some(accepted)
+    });
+    Ok(accepted.collect())
 }
 
 pub(super) fn issue(world: &World, output: &Output, device: &str, options: &IssueOptions) -> Answer {
@@ -335,7 +362,7 @@ pub(super) fn hand_over<'a>(
     let earlier = accepted(world, name)?;
     let delivered = order(name)?.deliver(world, output)?;
     registry::add_certificate(world, name, &delivered.certificate()?)?;
-    for (serial, not_after) in earlier {
+    for Accepted { serial, not_after, .. } in earlier {
         output.say(&format_args!(
             "the earlier certificate {serial} stays good until {not_after}; `{} cert revoke {serial}` ends that",
             world.command()

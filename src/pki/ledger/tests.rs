@@ -50,8 +50,14 @@ fn what_is_written_is_read_back() {
     assert_eq!(states("2026-02-01T00:00:00Z"), [State::Valid, State::Unfinished]);
     assert_eq!(states("2026-03-01T00:00:01Z"), [State::Expired, State::Unfinished]);
     assert_eq!(states("2025-02-01T00:00:00Z"), [State::Future, State::Unfinished]);
-    assert!(read.entries()[0].expires_within(30, at("2026-02-15T00:00:00Z")));
-    assert!(!read.entries()[0].expires_within(10, at("2026-02-15T00:00:00Z")));
+    assert!(
+        read.entries()[0]
+            .expires_within(jiff::SignedDuration::from_hours(30 * 24), at("2026-02-15T00:00:00Z"))
+    );
+    assert!(
+        !read.entries()[0]
+            .expires_within(jiff::SignedDuration::from_hours(10 * 24), at("2026-02-15T00:00:00Z"))
+    );
 }
 
 #[test]
