@@ -25,6 +25,7 @@ struct citronella_broker {
 	int (*client_sub_count)(const struct mosquitto *);
 	int (*set_username)(struct mosquitto *, const char *);
 	int (*kick_client_by_username)(const char *username, bool with_will);
+	int (*publish)(const char *topic, const void *payload, int len);
 	void (*log_text)(int level, const char *text, size_t len);
 
 	/* not for plugins: Debian's 2.0.11 shows it, 2.0.21 does not */

@@ -30,6 +30,7 @@ type ClientText = unsafe extern "C" fn(*const sys::mosquitto) -> *const c_char;
 type ClientNumber = unsafe extern "C" fn(*const sys::mosquitto) -> c_int;
 type SetUsername = unsafe extern "C" fn(*mut sys::mosquitto, *const c_char) -> c_int;
 type KickByUsername = unsafe extern "C" fn(*const c_char, bool) -> c_int;
+type PublishMessage = unsafe extern "C" fn(*const c_char, *const c_void, c_int) -> c_int;
 type LogText = unsafe extern "C" fn(c_int, *const c_char, usize);
 type SetInfo = unsafe extern "C" fn(*mut sys::mosquitto_plugin_id_t, *const c_char, *const c_char) -> c_int;
 type ClientById = unsafe extern "C" fn(*const c_char) -> *mut sys::mosquitto;
@@ -49,6 +50,7 @@ pub(super) struct Broker {
     client_sub_count: ClientNumber,
     set_username: SetUsername,
     kick_by_username: KickByUsername,
+    publish: PublishMessage,
     log_text: LogText,
     /// Debian's 2.0.11 exports all its functions, 2.0.21 only those for plugins.
     exports_everything: bool,
@@ -106,6 +108,7 @@ impl Broker {
             kick_by_username: table
                 .kick_client_by_username
                 .ok_or(need("mosquitto_kick_client_by_username"))?,
+            publish: table.publish.ok_or(need("mosquitto_broker_publish_copy"))?,
             log_text: table.log_text.ok_or(need("mosquitto_log_printf"))?,
             exports_everything: table.strerror.is_some(),
             set_info: table.plugin_set_info,
@@ -317,6 +320,13 @@ impl Host for Broker {
         // SAFETY: a C string; the broker walks its table of open sockets and keeps nothing (plugin_public.c).
         // Nobody there is no error.
         unsafe { (self.kick_by_username)(name.as_ptr(), false) };
+    }
+
+    fn publish(&self, topic: &str, payload: &str) {
+        let (Ok(topic), Ok(length)) = (CString::new(topic), c_int::try_from(payload.len())) else { return };
+        // SAFETY: a C string and `length` bytes; the broker copies both and queues the message (plugin_public.c). That it
+        // has no memory for it, it says itself.
+        unsafe { (self.publish)(topic.as_ptr(), payload.as_ptr().cast(), length) };
     }
 }
 

@@ -7,6 +7,7 @@
 
 /* Weak, so that a broker without the symbol still loads us (it calls dlopen with RTLD_NOW), and so that
  * the command and the tests link without any broker. */
+#pragma weak mosquitto_broker_publish_copy
 #pragma weak mosquitto_callback_register
 #pragma weak mosquitto_callback_unregister
 #pragma weak mosquitto_client_address
@@ -41,6 +42,12 @@ static void log_text(int level, const char *text, size_t len)
 	mosquitto_log_printf(level, "%.*s", shown, text);
 }
 
+/* Retained, QoS 0, to everybody who may have it. The broker copies topic and payload (plugin_public.c). */
+static int publish(const char *topic, const void *payload, int len)
+{
+	return mosquitto_broker_publish_copy(NULL, topic, len, payload, 0, true, NULL);
+}
+
 void citronella_broker_fill(struct citronella_broker *out)
 {
 	out->callback_register = mosquitto_callback_register;
@@ -52,6 +59,7 @@ void citronella_broker_fill(struct citronella_broker *out)
 	out->client_sub_count = mosquitto_client_sub_count;
 	out->set_username = mosquitto_set_username;
 	out->kick_client_by_username = mosquitto_kick_client_by_username;
+	out->publish = mosquitto_broker_publish_copy ? publish : NULL;
 	out->log_text = mosquitto_log_printf ? log_text : NULL;
 	out->strerror = mosquitto_strerror;
 	out->plugin_set_info = mosquitto_plugin_set_info;

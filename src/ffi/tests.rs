@@ -63,6 +63,9 @@ unsafe extern "C" fn set_username(_: *mut sys::mosquitto, name: *const c_char) -
 unsafe extern "C" fn kick(_: *const c_char, _: bool) -> c_int {
     0
 }
+unsafe extern "C" fn publish_message(_: *const c_char, _: *const c_void, _: c_int) -> c_int {
+    0
+}
 unsafe extern "C" fn log_text(_: c_int, text: *const c_char, len: usize) {
     let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), len) };
     WORLD.with_borrow_mut(|world| world.log.push(String::from_utf8_lossy(text).into_owned()));
@@ -99,6 +102,7 @@ fn table() -> sys::citronella_broker {
         client_sub_count: Some(sub_count),
         set_username: Some(set_username),
         kick_client_by_username: Some(kick),
+        publish: Some(publish_message),
         log_text: Some(log_text),
         strerror: None,
         plugin_set_info: None,

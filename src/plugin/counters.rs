@@ -13,6 +13,9 @@ use super::{Presented, locked};
 use crate::{clock::UnixSeconds, policy::Request, registry::State, snapshot::Snapshot};
 
 mod families;
+mod publish;
+
+pub use publish::Publisher;
 
 /// Counts something that happens.
 #[derive(Debug, Default)]

@@ -125,4 +125,7 @@ pub trait Host {
     /// Closes all connections that have this user name, without their wills. Only from the tick: elsewhere the
     /// broker is still using the connection.
     fn kick(&self, name: &str);
+    /// Publishes a retained message to all who subscribe to its topic and may have it. Only from the tick: elsewhere the
+    /// broker is in the middle of something.
+    fn publish(&self, topic: &str, payload: &str);
 }

@@ -30,7 +30,7 @@ pub use event::{
 pub use log::Refusal;
 
 use audit::{Audit, Event, Record, Under};
-use counters::Counters;
+use counters::{Counters, Publisher};
 
 use crate::{
     diag::{Diagnostic, Report, Severity, Visible},
@@ -101,6 +101,7 @@ pub struct Plugin {
     /// Shared with every thread of ours.
     counters: Arc<Counters>,
     audit: Audit,
+    publisher: Publisher,
     /// A topic that makes a debug build panic, so that tests can see a broker live through it.
     #[cfg(debug_assertions)]
     fault: Option<String>,
@@ -138,6 +139,7 @@ impl Plugin {
             admission: admission::Admission::new()?,
             counters,
             audit,
+            publisher: Publisher::default(),
             #[cfg(debug_assertions)]
             fault: std::env::var("CITRONELLA_FAULT_TOPIC").ok(),
         })
@@ -196,6 +198,9 @@ impl Plugin {
             self.tell(host, &self.snapshot.load()).kick(&name, "a session of it is welcome no longer");
         }
         self.audit.tick(host, &self.log);
+        if let Some(interval) = self.snapshot.load().settings().metrics.sys_interval {
+            self.publisher.tick(host, &self.counters, interval);
+        }
     }
 
     /// Logs that an event was refused because it was not what the broker promises.

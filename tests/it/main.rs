@@ -24,6 +24,7 @@ mod broker_hostile;
 mod broker_http;
 mod broker_identity;
 mod broker_lockout;
+mod broker_metrics;
 mod broker_oddities;
 mod broker_offline;
 mod broker_passwords;

@@ -25,6 +25,7 @@ impl Host for Log1 {
         self.lines.borrow_mut().push(line.to_owned());
     }
     fn kick(&self, _: &str) {}
+    fn publish(&self, _: &str, _: &str) {}
 }
 
 /// These settings in a folder, which is the state directory too.
