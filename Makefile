@@ -25,10 +25,10 @@ SECONDS ?= 60
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench fuzz demo install clean
+.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker fuzz demo install clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 deps: ## install what building and the demo need (Debian; only what is missing)
 	@tests/host/deps
@@ -74,6 +74,9 @@ exports:
 
 bench: test-deps brokers release ## what an access check costs, beside Mosquitto's own plugins
 	@tests/bench/run $(PLUGIN) $(FLEETS)
+
+bench-broker: test-deps brokers release ## what a message costs a whole broker with 1,000 rules, beside none and Mosquitto's own plugins
+	@tests/bench/broker $(PLUGIN)
 
 fuzz: deps ## inputs that nobody thought of, for each target so long (SECONDS=60; TARGETS=topics for one)
 	@tests/fuzz/run $(SECONDS) $(TARGETS)
