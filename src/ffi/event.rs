@@ -111,8 +111,9 @@ pub(super) unsafe fn acl_check<R>(
     let id = unsafe { broker.client_id(client) };
     // SAFETY: C strings of the client, which nothing changes during the callback.
     let username = unsafe { optional_text(username, "user name") }?;
-    // SAFETY: as above.
-    let client_id = unsafe { text(id, "client id") }?;
+    if id.is_null() {
+        return Err(BadEvent::Null("client id"));
+    }
     // SAFETY: the broker owns the topic until the callback returns.
     let topic = unsafe { text(event.topic, "topic") }?;
     let request = match u32::try_from(event.access) {
@@ -124,9 +125,11 @@ pub(super) unsafe fn acl_check<R>(
         Ok(sys::MOSQ_ACL_UNSUBSCRIBE) => Request::Unsubscribe { filter: topic },
         _ => return Err(BadEvent::Access(event.access)),
     };
+    // SAFETY: a C string of the client, as its user name.
+    let client_id = || unsafe { text(id, "client id") }.ok();
     // SAFETY: as above.
     let peer = || unsafe { broker.peer(client) };
-    Ok(handle(AclCheck { username, client_id, request, peer: &peer }))
+    Ok(handle(AclCheck { username, client_id: &client_id, request, peer: &peer }))
 }
 
 /// Text that has to be there.

@@ -187,6 +187,16 @@ fn what_the_broker_should_never_send_is_refused_with_a_line() {
 }
 
 #[test]
+fn the_client_id_is_read_where_rules_speak_of_it() {
+    let mut loaded = load(&table(), &format!("{THUNDER}deny = [\"t/{{clientid}}/x\"]\n"));
+    WORLD.with_borrow_mut(|world| world.username = Some(c"thunder10".to_owned()));
+    assert_eq!(publish(&mut loaded, c"t/thunder10"), 0);
+    WORLD.with_borrow_mut(|world| world.client_id = Some(c"\xff"));
+    assert_eq!(publish(&mut loaded, c"t/thunder10"), 12);
+    assert!(last_log_line().contains("not UTF-8"), "{}", last_log_line());
+}
+
+#[test]
 fn callbacks_without_state_refuse_and_stand_still() {
     assert_eq!(unsafe { on_acl_check(2, ptr::null_mut(), ptr::null_mut()) }, 12);
     assert_eq!(unsafe { on_basic_auth(3, ptr::null_mut(), ptr::null_mut()) }, 11);

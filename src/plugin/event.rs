@@ -71,8 +71,8 @@ pub enum AuthReply {
 pub struct AclCheck<'a> {
     /// The name we gave; `None` for a client that was never admitted.
     pub username: Option<&'a str>,
-    /// The client identifier.
-    pub client_id: &'a str,
+    /// The client identifier, read only when it is needed: few policies speak of it.
+    pub client_id: &'a dyn Fn() -> Option<&'a str>,
     /// What is asked.
     pub request: Request<'a>,
     /// Where the client is, looked up only when it is needed.

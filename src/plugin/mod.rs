@@ -152,10 +152,19 @@ impl Plugin {
         self.fault(&event.request);
         let snapshot = self.snapshot.load();
         let Some(name) = event.username else {
-            self.tell(host, &snapshot).nobody(event);
+            self.tell(host, &snapshot).nobody(event, "was never admitted");
             return AclReply::Deny;
         };
-        let decision = snapshot.authorize(name, event.client_id, &event.request);
+        let client_id = if snapshot.reads_client_ids() {
+            let Some(client_id) = (event.client_id)() else {
+                self.tell(host, &snapshot).nobody(event, "has an id that is not UTF-8");
+                return AclReply::Deny;
+            };
+            client_id
+        } else {
+            ""
+        };
+        let decision = snapshot.authorize(name, client_id, &event.request);
         if decision.is_allowed() {
             self.answers(event).allowed.add();
             return AclReply::Allow;

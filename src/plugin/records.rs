@@ -106,15 +106,16 @@ impl Teller<'_> {
         });
     }
 
-    /// Somebody who was never admitted asks for something.
-    pub(super) fn nobody(&self, event: &AclCheck<'_>) {
+    /// Somebody asks for something who is no client as we know them.
+    #[cold]
+    pub(super) fn nobody(&self, event: &AclCheck<'_>, why: &str) {
         self.plugin.answers(event).refused.add();
         let peer = (event.peer)();
         self.refusal((Refusal::Access, peer), || {
-            format!("access refused: client {} was never admitted", Quoted(event.client_id))
+            format!("access refused: client {} {why}", Quoted(id_of(event)))
         });
         self.note((Event::Access, peer), || Record {
-            reason: Some("the client was never admitted".to_owned()),
+            reason: Some(format!("the client {why}")),
             ..of_access(event)
         });
     }
@@ -130,7 +131,7 @@ impl Teller<'_> {
         // The witness in it is dear, and made once.
         let told = std::cell::LazyCell::new(|| decision.to_string());
         self.refusal((Refusal::Access, peer), || {
-            format!("device {}, client {}: {}", Quoted(name), Quoted(event.client_id), *told)
+            format!("device {}, client {}: {}", Quoted(name), Quoted(id_of(event)), *told)
         });
         self.note((Event::Access, peer), || Record {
             rule: decision.rule().map(|rule| rule.place().to_string()),
@@ -168,6 +169,11 @@ impl Teller<'_> {
     }
 }
 
+/// The client id, which nobody needed so far; nothing if it is not text.
+fn id_of<'a>(event: &AclCheck<'a>) -> &'a str {
+    (event.client_id)().unwrap_or_default()
+}
+
 fn of_access<'a>(event: &AclCheck<'a>) -> Record<'a> {
     let action = match event.request {
         Request::Publish { .. } => "publish",
@@ -177,7 +183,7 @@ fn of_access<'a>(event: &AclCheck<'a>) -> Record<'a> {
     };
     Record {
         who: event.username,
-        client_id: Some(event.client_id),
+        client_id: Some(id_of(event)),
         action: Some(action),
         topic: Some(event.request.topic()),
         decision: Some("refused"),

@@ -17,7 +17,7 @@ use std::{ops::Range, sync::Arc};
 use literals::Literals;
 
 use super::{Actions, Block, Effect, Limits, RuleRef, Subject};
-use crate::topic::{NameLevel, Placeholder};
+use crate::topic::{NameLevel, Placeholder, same};
 
 /// The compiled rules of some blocks: immutable, shared by every device that has these blocks.
 #[derive(Debug)]
@@ -205,6 +205,12 @@ impl Index {
         Some((self.blocks.get(place)?, *self.firsts.get(place)?))
     }
 
+    /// Whether some rule speaks of `{clientid}`.
+    #[must_use]
+    pub fn reads_client_id(&self) -> bool {
+        self.placeholders.contains(&Placeholder::ClientId)
+    }
+
     /// Whether there are deny rules that need values.
     pub(super) fn has_needs(&self) -> bool {
         !self.deny_needs.is_empty()
@@ -236,7 +242,7 @@ impl Index {
                 return None;
             }
             let (node, next) = self.node(child)?;
-            if node.parent == parent && self.text(node, next) == level.text {
+            if node.parent == parent && same(self.text(node, next), level.text) {
                 return Some(child);
             }
             slot = (slot + 1) & mask;
@@ -260,10 +266,13 @@ impl Index {
     /// Whether `hole`, filled with the subject's value, is `level`.
     pub(super) fn fits(&self, hole: &Hole, level: &[u8], subject: &Subject<'_>) -> bool {
         let found = || {
-            let (prefix, suffix) = self.around(hole)?;
             let raw = subject.raw_value(self.placeholders.get(at(hole.placeholder))?)?;
-            let value = level.strip_prefix(prefix)?.strip_suffix(suffix)?;
-            Some(value == raw.as_bytes() && super::fillable(raw))
+            let (prefix, suffix) = self.around(hole)?;
+            let value = match (prefix, suffix) {
+                (b"", b"") => level,
+                _ => level.strip_prefix(prefix)?.strip_suffix(suffix)?,
+            };
+            Some(same(value, raw.as_bytes()) && super::fillable(raw))
         };
         found().unwrap_or(false)
     }

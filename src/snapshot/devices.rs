@@ -9,6 +9,7 @@ use crate::{
     ident::MAX_NAME_BYTES,
     policy::Index,
     registry::{Device, State},
+    topic::same,
 };
 
 /// All devices with their compiled rules.
@@ -135,7 +136,7 @@ impl Devices {
             let found = self.slots.get(slot)?;
             if found.tag == tag {
                 let known = self.names.as_bytes().get(at(found.name)..)?.get(..name.len())?;
-                if known == name.as_bytes() {
+                if same(known, name.as_bytes()) {
                     return Some((at(found.device), *self.rights.get(at(found.device))?));
                 }
             }
@@ -149,6 +150,11 @@ impl Devices {
     /// All of them, in no particular order.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Device> {
         self.devices.iter()
+    }
+
+    /// Whether some rule of theirs speaks of `{clientid}`.
+    pub(super) fn reads_client_ids(&self) -> bool {
+        self.roles.iter().chain(&self.own).any(Index::reads_client_id)
     }
 
     /// How many different sets of roles they have.

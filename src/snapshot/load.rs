@@ -212,8 +212,13 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
         let whole = config.roles.expand(&[role]);
         whole.iter().filter_map(|role| config.roles.block(*role)).map(Arc::clone).collect()
     });
+    let quarantine = Index::compile(&quarantine);
+    let reads_client_ids = devices.reads_client_ids()
+        || quarantine.reads_client_id()
+        || anonymous.as_ref().is_some_and(Index::reads_client_id);
     Snapshot {
-        quarantine: Index::compile(&quarantine),
+        reads_client_ids,
+        quarantine,
         anonymous,
         devices,
         longest_name_bytes,

@@ -27,6 +27,7 @@ pub struct Snapshot {
     devices: Devices,
     anonymous: Option<Index>,
     quarantine: Index,
+    reads_client_ids: bool,
     longest_name_bytes: usize,
     no_attributes: Attributes,
     costliest: Option<Kind>,
@@ -73,6 +74,12 @@ impl Snapshot {
         };
         let subject = Subject { device: Some(name), client_id, attributes: device.attributes() };
         policy.decide(&subject, request)
+    }
+
+    /// Whether any rule speaks of `{clientid}`: if not, no decision depends on what [`Self::authorize`] is given for it.
+    #[must_use]
+    pub fn reads_client_ids(&self) -> bool {
+        self.reads_client_ids
     }
 
     /// The device of exactly this name.

@@ -18,7 +18,7 @@ pub use filter::Filter;
 pub use name::Name;
 pub use template::{Level, Placeholder, Template, TemplateError, TemplateErrorKind, escape};
 
-pub(crate) use name::{NameLevel, hash_level, scan};
+pub(crate) use name::{NameLevel, hash_level, same, scan};
 
 use thiserror::Error;
 

@@ -65,20 +65,21 @@ pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(NameLevel<'t>)) -> R
         return Err(TopicError::TooLong);
     }
     let mut levels = 1;
-    let (mut start, mut next) = (0, 0);
-    // Everything special is small, and most bytes are letters: one comparison a byte.
-    while let Some(found) = bytes.get(next..).and_then(|rest| rest.iter().position(|byte| *byte <= b'/')) {
-        let at = next + found;
-        next = at + 1;
-        match bytes.get(at) {
-            Some(b'/') => {
-                visit(NameLevel::new(bytes.get(start..at).unwrap_or_default()));
-                start = next;
-                levels += 1;
+    let mut start = 0;
+    for (first, mut small) in small_bytes(bytes) {
+        while small != 0 {
+            let at = first + lowest(small);
+            small &= small - 1;
+            match bytes.get(at) {
+                Some(b'/') => {
+                    visit(NameLevel::new(bytes.get(start..at).unwrap_or_default()));
+                    start = at + 1;
+                    levels += 1;
+                }
+                Some(b'+' | b'#') => return Err(TopicError::Wildcard),
+                Some(0) => return Err(TopicError::Nul),
+                _ => {}
             }
-            Some(b'+' | b'#') => return Err(TopicError::Wildcard),
-            Some(0) => return Err(TopicError::Nul),
-            _ => {}
         }
     }
     if levels > MAX_LEVELS {
@@ -89,6 +90,43 @@ pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(NameLevel<'t>)) -> R
     }
     visit(NameLevel::new(bytes.get(start..).unwrap_or_default()));
     Ok(())
+}
+
+/// The places in `text` of bytes up to `/`, eight bytes at a time: where these begin, and a word with the highest bit
+/// set of each byte that is so small. All that is special in a name is, and most bytes are letters.
+fn small_bytes(text: &[u8]) -> impl Iterator<Item = (usize, u64)> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Seven bits and this carry into the eighth unless they are less than `0`; no byte carries into the next.
+    const BELOW_ZERO: u64 = 0x5050_5050_5050_5050;
+    let (words, rest) = text.as_chunks();
+    let last = rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte));
+    let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([last]);
+    words.enumerate().map(|(at, word)| (8 * at, !(((word & !HIGH) + BELOW_ZERO) | word) & HIGH))
+}
+
+/// The place of the lowest byte of a word with a bit set.
+fn lowest(word: u64) -> usize {
+    usize::try_from(word.trailing_zeros() / u8::BITS).unwrap_or_default()
+}
+
+/// Whether two short texts are the same: levels and names have some ten bytes, and a call of `memcmp` costs more
+/// than to compare them.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let words = a_words.iter().zip(b_words).all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b));
+    // The last word may overlap the one before it, and so may the halves of a short one.
+    words
+        && match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+            (Some(a), Some(b)) => u64::from_le_bytes(*a) == u64::from_le_bytes(*b),
+            _ => match (a.first_chunk::<4>(), b.first_chunk::<4>()) {
+                (Some(first), Some(other)) => first == other && a.last_chunk::<4>() == b.last_chunk::<4>(),
+                _ => a_rest.iter().zip(b_rest).all(|(a, b)| a == b),
+            },
+        }
 }
 
 impl<'t> NameLevel<'t> {
@@ -159,6 +197,34 @@ mod tests {
         let deep = "/".repeat(MAX_LEVELS - 1);
         assert!(Name::parse(&deep).is_ok());
         assert_eq!(Name::parse(&(deep + "/")), Err(TopicError::TooDeep));
+    }
+
+    #[test]
+    fn each_byte_is_looked_at_wherever_it_stands() {
+        for length in 1..40 {
+            for at in 0..length {
+                let text = |byte: u8| {
+                    let mut text = vec![b'x'; length];
+                    text[at] = byte;
+                    text
+                };
+                let with = |byte| String::from_utf8(text(byte)).unwrap();
+                for (byte, error) in
+                    [(b'+', TopicError::Wildcard), (b'#', TopicError::Wildcard), (0, TopicError::Nul)]
+                {
+                    assert_eq!(Name::parse(&with(byte)), Err(error), "{at} of {length}");
+                }
+                for byte in [b' ', b'-', b'.', b'0', b'~', 0x7f] {
+                    assert!(Name::parse(&with(byte)).is_ok(), "{byte} at {at} of {length}");
+                }
+                let mut levels = Vec::new();
+                scan(&with(b'/'), |level| levels.push(level.text.len())).unwrap();
+                assert_eq!(levels, [at, length - at - 1]);
+                assert!(same(&text(b'a'), &text(b'a')) && !same(&text(b'a'), &text(b'b')));
+                assert!(!same(&text(b'x'), &text(b'x')[1..]));
+            }
+        }
+        assert!(same(b"", b""));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Most rules that devices have of their own are such, and a topic that one of them spells is known to be well formed.
 
 use super::{End, Says, at, number, range};
-use crate::topic::hash_level;
+use crate::topic::{hash_level, same};
 
 /// The topics that rules spell, and what these rules say.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Literals {
 
     fn fill(&mut self, count: usize) {
         for own in 0..count {
-            let mut slot = self.first_slot(self.topic(own).map_or(b"", |(text, _)| text.as_bytes()));
+            let mut slot = self.first_slot(self.topic(own).map_or(b"", |(text, _)| text));
             while self.slots.get(slot).is_some_and(|taken| *taken != 0) {
                 slot = (slot + 1) & (self.slots.len() - 1);
             }
@@ -73,7 +73,7 @@ impl Literals {
         let mut slot = self.first_slot(name);
         while let Some(own) = self.slots.get(slot).and_then(|own| at(*own).checked_sub(1)) {
             match self.topic(own) {
-                Some((text, ends)) if text.as_bytes() == name => return ends,
+                Some((text, ends)) if same(text, name) => return ends,
                 _ => slot = (slot + 1) & (self.slots.len() - 1),
             }
         }
@@ -86,8 +86,10 @@ impl Literals {
         prefix: &'s str,
     ) -> impl Iterator<Item = (&'s str, &'s [End])> {
         let count = self.topics.len().saturating_sub(1);
-        let first = partition_point(count, |own| self.topic(own).is_some_and(|(text, _)| text < prefix));
-        (first..count).map_while(|own| self.topic(own)).take_while(move |(text, _)| text.starts_with(prefix))
+        let before = |own| self.topic(own).is_some_and(|(text, _)| text < prefix.as_bytes());
+        let first = partition_point(count, before);
+        let spelled = |own| self.topic(own).and_then(|(text, ends)| Some((str::from_utf8(text).ok()?, ends)));
+        (first..count).map_while(spelled).take_while(move |(text, _)| text.starts_with(prefix))
     }
 
     /// How many bytes its tables occupy.
@@ -95,10 +97,10 @@ impl Literals {
         size_of_val(&*self.topics) + size_of_val(&*self.ends) + size_of_val(&*self.slots) + self.texts.len()
     }
 
-    fn topic(&self, own: usize) -> Option<(&str, &[End])> {
+    fn topic(&self, own: usize) -> Option<(&[u8], &[End])> {
         match self.topics.get(own..)? {
             [topic, next, ..] => Some((
-                self.texts.get(range(topic.text, next.text))?,
+                self.texts.as_bytes().get(range(topic.text, next.text))?,
                 self.ends.get(range(topic.ends, next.ends))?,
             )),
             _ => None,
