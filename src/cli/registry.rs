@@ -2,7 +2,7 @@
 
 use citronella::{
     ident::DeviceName,
-    policy::Request,
+    policy::{Index, Request},
     registry::{
         Certificates, Device, Fingerprint, State,
         edit::{EditError, Editor, NewDevice},
@@ -118,7 +118,8 @@ pub(crate) fn topic_to_try(snapshot: &Snapshot, name: &str) -> String {
     };
     let Some(device) = snapshot.device(name) else { return format!("hello/{name}") };
     let roles = snapshot.roles().expand(device.roles());
-    let blocks = roles.iter().filter_map(|role| snapshot.roles().block(*role)).chain(device.own_block());
+    let own = snapshot.indexes(name).and_then(|(_, own)| own).map_or(&[][..], Index::blocks);
+    let blocks = roles.iter().filter_map(|role| snapshot.roles().block(*role)).chain(own);
     let topics = blocks.flat_map(|block| &block.rules).map(|rule| {
         let text = rule.template.to_string().replace("{device}", name).replace("{username}", name);
         let levels: Vec<&str> =

@@ -7,7 +7,8 @@
 
 use super::{
     Subject,
-    index::{End, Index, ROOT, Says},
+    says::{End, Says},
+    tree::{ROOT, Tree},
     walk::{Levels, is_dollar},
 };
 use crate::topic::{Filter, MAX_LEVELS, NameLevel, hash_level};
@@ -81,16 +82,39 @@ impl Cover {
         self.depths.get(depth / 64).is_some_and(|bits| bits >> (depth % 64) & 1 == 1)
     }
 
-    fn add(&mut self, depth: usize) {
-        if let Some(bits) = self.depths.get_mut(depth / 64) {
-            *bits |= 1 << (depth % 64);
+    /// Adds what `rule` covers of `pattern`.
+    pub(super) fn add(&mut self, covered: Covered, rule: RuleAt, pattern: &Pattern<'_>) {
+        let whole = match covered {
+            Covered::Depth(depth) => {
+                if let Some(bits) = self.depths.get_mut(depth / 64) {
+                    *bits |= 1 << (depth % 64);
+                }
+                !pattern.open
+            }
+            Covered::From(depth) => {
+                self.from = Some(self.from.map_or(depth, |from| from.min(depth)));
+                depth <= pattern.levels().len()
+            }
+        };
+        keep(&mut self.some, rule);
+        if whole {
+            keep(&mut self.whole, rule);
         }
     }
 }
 
+/// What a rule covers of a pattern.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Covered {
+    /// Its topics of exactly so many levels.
+    Depth(usize),
+    /// Those of so many levels and all deeper ones.
+    From(usize),
+}
+
 /// One question about one pattern.
 pub(super) struct Covering<'w> {
-    pub(super) index: &'w Index,
+    pub(super) tree: &'w Tree,
     /// Which index this is.
     pub(super) which: usize,
     pub(super) pattern: &'w Pattern<'w>,
@@ -101,52 +125,40 @@ pub(super) struct Covering<'w> {
 impl Covering<'_> {
     /// Adds to `cover` what the index covers.
     pub(super) fn add_to(&self, cover: &mut Cover) {
-        let spelled = self.pattern.name.map_or(&[][..], |name| self.index.topics().of(name.as_bytes()));
+        let spelled = self.pattern.name.map_or(&[][..], |name| self.tree.topics().of(name.as_bytes()));
         if let Some(rule) = self.earliest(spelled) {
-            cover.add(self.pattern.levels().len());
-            keep(&mut cover.some, rule);
-            if !self.pattern.open {
-                keep(&mut cover.whole, rule);
-            }
+            cover.add(Covered::Depth(self.pattern.levels().len()), rule, self.pattern);
         }
         self.from(ROOT, 0, cover);
     }
 
     /// `node` is where the first `depth` levels lead. Recurses at most as deep as rules have levels.
     fn from(&self, node: u32, depth: usize, cover: &mut Cover) {
-        let Some((here, next)) = self.index.node(node) else { return };
+        let Some((here, next)) = self.tree.node(node) else { return };
         if !here.below.meets(self.wanted) {
             return;
         }
         let levels = self.pattern.levels();
         let hidden = depth == 0 && is_dollar(levels);
-        if !hidden && let Some(rule) = self.earliest(self.index.rest(here, next)) {
-            cover.from = Some(cover.from.map_or(depth, |from| from.min(depth)));
-            keep(&mut cover.some, rule);
-            if depth <= levels.len() {
-                keep(&mut cover.whole, rule);
-            }
+        if !hidden && let Some(rule) = self.earliest(self.tree.rest(here, next)) {
+            cover.add(Covered::From(depth), rule, self.pattern);
         }
         if depth >= levels.len()
-            && let Some(rule) = self.earliest(self.index.exact(here))
+            && let Some(rule) = self.earliest(self.tree.exact(here))
         {
-            cover.add(depth);
-            keep(&mut cover.some, rule);
-            if !self.pattern.open {
-                keep(&mut cover.whole, rule);
-            }
+            cover.add(Covered::Depth(depth), rule, self.pattern);
         }
         let level = levels.get(depth);
         if here.plus != ROOT && !hidden && (level.is_some() || self.pattern.open) {
             self.from(here.plus, depth + 1, cover);
         }
         let Some(level) = level else { return };
-        for hole in self.index.holes(here, next) {
-            if self.index.fits(hole, level.text, self.subject) {
+        for hole in self.tree.holes(here, next) {
+            if self.tree.fits(hole, level.text, self.subject) {
                 self.from(hole.child, depth + 1, cover);
             }
         }
-        if let Some(child) = self.index.literal(node, level) {
+        if let Some(child) = self.tree.literal(node, level) {
             self.from(child, depth + 1, cover);
         }
     }

@@ -9,8 +9,9 @@
 use super::{
     Actions, Allowed, Asked, Broken, Decision, Denied, Effect, Request, RuleRef, Subject, WideSubscribe,
     cover::{Cover, Covering, Pattern, RuleAt, keep},
-    index::{End, Index, Says},
+    index::{Asks, Index},
     meet::{Meeting, Search},
+    says::{End, Says},
     walk::{Found, Levels, Walk},
 };
 use crate::topic::{Filter, MAX_LEVELS, NameLevel, scan};
@@ -55,8 +56,8 @@ impl<'a> Policy<'a> {
     }
 
     /// All its indexes, the earlier first.
-    pub(super) fn indexes(&self) -> impl Iterator<Item = (usize, &'a Index)> + use<'a> {
-        self.indexes.into_iter().enumerate().filter_map(|(which, index)| Some((which, index?)))
+    pub(super) fn indexes(&self) -> impl Iterator<Item = (usize, &'a Index)> + use<'a, '_> {
+        self.indexes.iter().enumerate().filter_map(|(which, index)| Some((which, (*index)?)))
     }
 
     /// Whether `filter` is judged by `wide_subscribe = "filter"`; shared subscriptions stay strict.
@@ -65,8 +66,8 @@ impl<'a> Policy<'a> {
     }
 
     fn rule(&self, found: Option<RuleAt>) -> Option<RuleRef<'a>> {
-        let (which, rule) = found?;
-        self.index(which)?.rule(rule)
+        let (which, number) = found?;
+        Some(RuleRef { index: self.index(which)?, number })
     }
 
     fn index(&self, which: usize) -> Option<&'a Index> {
@@ -102,25 +103,38 @@ impl<'a> Asked<'a> {
         let wanted = found.allow.and(found.deny);
         for (which, index) in self.policy.indexes() {
             (found.which, found.limits) = (which, Some((index, &self.request)));
-            if index.topics().says.meets(wanted) {
-                index.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
+            if index.says().0.meets(wanted) {
+                match index.asks() {
+                    Asks::Tree(tree) => {
+                        tree.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end))
+                    }
+                    Asks::List(list) => list.spelled(topic.as_bytes(), &mut found),
+                }
             }
         }
         // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
         let sure = match (found.denied, found.allowed) {
             (Some(_), _) => true,
-            (None, Some(_)) => !self.policy.indexes().any(|(_, index)| index.tree_says(found.deny)),
+            (None, Some(_)) => !self.policy.indexes().any(|(_, index)| index.says().1.meets(found.deny)),
             (None, None) => false,
         };
         if sure {
-            return self.outcome(&found, 0);
+            return self.outcome(&found);
+        }
+        // Lists are read as they are written, without the name's levels.
+        let levelled = self.policy.indexes().any(|(_, index)| matches!(index.asks(), Asks::Tree(_)));
+        if !levelled {
+            return match scan(topic, |_| ()) {
+                Ok(()) => self.levels(topic, &[], found),
+                Err(error) => Decision::Deny(Denied::Malformed(error)),
+            };
         }
         let mut levels = Levels::<'_, FEW_LEVELS>::new();
         if let Err(error) = scan(topic, |level| levels.push(level)) {
             return Decision::Deny(Denied::Malformed(error));
         }
         match levels.all() {
-            Some(levels) => self.levels(levels, found),
+            Some(levels) => self.levels(topic, levels, found),
             None => self.deep_name(topic, found),
         }
     }
@@ -131,25 +145,28 @@ impl<'a> Asked<'a> {
         if let Err(error) = scan(topic, |level| levels.push(level)) {
             return Decision::Deny(Denied::Malformed(error));
         }
-        self.levels(levels.all().unwrap_or_default(), found)
+        self.levels(topic, levels.all().unwrap_or_default(), found)
     }
 
-    /// Adds to `found` what other rules say than those that spell the topic, and decides.
-    fn levels<'q>(&'q self, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Decision<'a> {
+    /// Adds to `found` what other rules say than those that spell the topic, and decides. The levels are for trees.
+    fn levels<'q>(&'q self, topic: &str, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Decision<'a> {
         for (which, index) in self.policy.indexes() {
             // The rule of an earlier index is preferred anyway, and one that spells the topic to all.
             let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
             (found.which, found.limits) = (which, Some((index, &self.request)));
-            Walk { index, levels, subject: &self.subject, wanted }.run(&mut found);
+            match index.asks() {
+                Asks::Tree(tree) => Walk { tree, levels, subject: &self.subject, wanted }.run(&mut found),
+                Asks::List(list) => list.walk((topic.as_bytes(), &self.subject, wanted), &mut found),
+            }
             if found.denied.is_some() {
                 break;
             }
         }
-        self.outcome(&found, levels.len())
+        self.outcome(&found)
     }
 
-    /// What the rules found come to for a topic of so many levels.
-    fn outcome(&self, found: &Findings<'_>, levels: usize) -> Decision<'a> {
+    /// What the rules found come to.
+    fn outcome(&self, found: &Findings<'_>) -> Decision<'a> {
         if let Err(denied) = self.need_values() {
             return Decision::Deny(denied);
         }
@@ -163,7 +180,8 @@ impl<'a> Asked<'a> {
         }
         Decision::Deny(match self.limit(found.limited) {
             Some((rule, broken)) => Denied::Limit { rule, broken, asked: *self },
-            None => Denied::NoRule { asked: *self, levels },
+            // Only the witness of a filter has a number of levels.
+            None => Denied::NoRule { asked: *self, levels: 0 },
         })
     }
 
@@ -201,8 +219,9 @@ impl<'a> Asked<'a> {
 
     fn meet(&self, pattern: &Pattern<'_>, wanted: Says, search: Search) -> Option<RuleAt> {
         let subject = &self.subject;
-        self.policy.indexes().find_map(|(which, index)| {
-            Meeting { index, which, pattern, subject, wanted, search, met: None }.rule()
+        self.policy.indexes().find_map(|(which, index)| match index.asks() {
+            Asks::Tree(tree) => Meeting { tree, which, pattern, subject, wanted, search, met: None }.rule(),
+            Asks::List(list) => list.meet(which, (pattern, subject, wanted)),
         })
     }
 
@@ -217,7 +236,11 @@ impl<'a> Asked<'a> {
     fn cover(&self, pattern: &Pattern<'_>, wanted: Says) -> Cover {
         let mut cover = Cover::default();
         for (which, index) in self.policy.indexes() {
-            Covering { index, which, pattern, subject: &self.subject, wanted }.add_to(&mut cover);
+            let subject = &self.subject;
+            match index.asks() {
+                Asks::Tree(tree) => Covering { tree, which, pattern, subject, wanted }.add_to(&mut cover),
+                Asks::List(list) => list.add_to(&mut cover, which, (pattern, subject, wanted)),
+            }
         }
         cover
     }
@@ -232,7 +255,8 @@ impl<'a> Asked<'a> {
     fn needed_values(&self) -> Result<(), Denied<'a>> {
         for (_, index) in self.policy.indexes() {
             if let Some((rule, placeholder)) = index.unfillable(&self.subject) {
-                return Err(Denied::Unfillable { rule: index.rule(rule), placeholder });
+                let rule = Some(RuleRef { index, number: rule });
+                return Err(Denied::Unfillable { rule, placeholder });
             }
         }
         Ok(())
@@ -241,7 +265,7 @@ impl<'a> Asked<'a> {
     fn limit(&self, found: Option<RuleAt>) -> Option<(RuleRef<'a>, Broken)> {
         let (which, rule) = found?;
         let index = self.policy.index(which)?;
-        Some((index.rule(rule)?, broken(index, rule, &self.request)?))
+        Some((RuleRef { index, number: rule }, broken(index, rule, &self.request)?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What placeholders are filled with.
 
 use super::Subject;
-use crate::topic::Placeholder;
+use crate::topic::{Placeholder, is_plain};
 
 /// Whether `value` can stand in a level in place of a placeholder.
 ///
@@ -10,12 +10,6 @@ use crate::topic::Placeholder;
 #[must_use]
 pub fn fillable(value: &str) -> bool {
     !value.is_empty() && !value.starts_with('$') && (is_plain(value.as_bytes()) || !has_special(value))
-}
-
-/// Whether all bytes are letters, digits or what stands beside them in names. A decision asks this of every value
-/// that it meets, and values have some ten bytes: no loop that ends early, so that they are compared side by side.
-fn is_plain(value: &[u8]) -> bool {
-    value.iter().fold(true, |all, byte| all & matches!(byte, b'-' | b'.' | b'0'..=b'~'))
 }
 
 fn has_special(value: &str) -> bool {

@@ -162,8 +162,9 @@ impl<'a> Asked<'a> {
                 let plain = Visible(filter.plain());
                 return format!("it may subscribe to `{plain}` alone; what is hidden is then not delivered");
             }
-            if self.would_pass_hidden(filter, rule.rule) {
-                let kept = if rule.rule.actions.meets(Actions::PUBLISH) { "`deny_publish` and " } else { "" };
+            if self.would_pass_hidden(filter, rule.rule()) {
+                let kept =
+                    if rule.rule().actions.meets(Actions::PUBLISH) { "`deny_publish` and " } else { "" };
                 return format!(
                     "with `{template}` under {kept}`hide` instead of `{}` at {place} it could subscribe, and what that \
                      matches would not be delivered",
@@ -188,7 +189,7 @@ impl<'a> Asked<'a> {
         covered && !denied && filter.group().is_none() && !self.policy.is_wide(filter)
     }
 
-    fn rules(&self) -> impl Iterator<Item = &'a Rule> + use<'a> {
+    fn rules(&self) -> impl Iterator<Item = &'a Rule> + use<'a, '_> {
         self.policy.indexes().flat_map(|(_, index)| index.blocks()).flat_map(|block| &block.rules)
     }
 }

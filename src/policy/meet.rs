@@ -3,14 +3,15 @@
 use super::{
     Subject,
     cover::{Pattern, RuleAt, is_any, keep},
-    index::{End, Hole, Index, ROOT, Says},
+    says::{End, Says},
+    tree::{Hole, ROOT, Tree},
     walk::is_dollar,
 };
 use crate::topic::Name;
 
 /// One question about one pattern.
 pub(super) struct Meeting<'w> {
-    pub(super) index: &'w Index,
+    pub(super) tree: &'w Tree,
     /// Which index this is.
     pub(super) which: usize,
     pub(super) pattern: &'w Pattern<'w>,
@@ -49,7 +50,7 @@ impl Meeting<'_> {
 
     /// The rules that are topics themselves.
     fn spelled(&mut self) {
-        let (literals, filter) = (self.index.topics(), self.pattern.filter);
+        let (literals, filter) = (self.tree.topics(), self.pattern.filter);
         if !literals.says.meets(self.wanted) {
             return;
         }
@@ -70,7 +71,7 @@ impl Meeting<'_> {
 
     /// `node` is where the first `depth` levels lead. Recurses at most as deep as rules have levels.
     fn from(&mut self, node: u32, depth: usize, path: Path) {
-        let Some((here, next)) = self.index.node(node) else { return };
+        let Some((here, next)) = self.tree.node(node) else { return };
         if !here.below.meets(self.wanted) || self.is_over() {
             return;
         }
@@ -79,10 +80,10 @@ impl Meeting<'_> {
         let hidden = depth == 0 && is_dollar(levels);
         let no_topic = spent && path == Path::Blank && !self.pattern.open;
         if !(hidden || no_topic) {
-            self.note(self.index.rest(here, next));
+            self.note(self.tree.rest(here, next));
         }
         if spent {
-            self.note(self.index.exact(here));
+            self.note(self.tree.exact(here));
         }
         let level = levels.get(depth);
         if spent && !self.pattern.open {
@@ -96,10 +97,10 @@ impl Meeting<'_> {
             let path = level.map_or(Path::Usable, |level| blank(level.text));
             self.from(here.plus, depth + 1, path);
         }
-        for hole in self.index.holes(here, next) {
+        for hole in self.tree.holes(here, next) {
             let fits = match level {
-                Some(level) if !free => self.index.fits(hole, level.text, self.subject),
-                _ => shown(self.prefix(hole)) && self.index.can_fill(hole, self.subject),
+                Some(level) if !free => self.tree.fits(hole, level.text, self.subject),
+                _ => shown(self.prefix(hole)) && self.tree.can_fill(hole, self.subject),
             };
             if fits {
                 self.from(hole.child, depth + 1, Path::Usable);
@@ -107,12 +108,12 @@ impl Meeting<'_> {
         }
         match level {
             Some(level) if !free => {
-                if let Some(child) = self.index.literal(node, level) {
+                if let Some(child) = self.tree.literal(node, level) {
                     self.from(child, depth + 1, blank(level.text));
                 }
             }
             _ => {
-                for (child, text) in self.index.literals(here, next).filter(|(_, text)| shown(text)) {
+                for (child, text) in self.tree.literals(here, next).filter(|(_, text)| shown(text)) {
                     if self.is_over() {
                         return;
                     }
@@ -133,6 +134,6 @@ impl Meeting<'_> {
     }
 
     fn prefix(&self, hole: &Hole) -> &[u8] {
-        self.index.around(hole).map_or(&[], |(prefix, _)| prefix)
+        self.tree.around(hole).map_or(&[], |(prefix, _)| prefix)
     }
 }

@@ -31,8 +31,11 @@ mod decide;
 mod fill;
 mod help;
 mod index;
+mod list;
 mod meet;
 mod reason;
+mod says;
+mod tree;
 mod walk;
 mod witness;
 

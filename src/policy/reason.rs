@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Actions, Effect, Owner, Policy, Request, Rule, Subject, witness};
+use super::{Actions, Effect, Index, Owner, Policy, Request, Rule, Subject, witness};
 use crate::{
     diag::{Place, Visible},
     topic::{Filter, Placeholder, Template, TopicError},
@@ -90,13 +90,12 @@ pub enum Broken {
     },
 }
 
-/// A rule and whose it is.
+/// A rule and whose it is. It is looked up only when somebody reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleRef<'a> {
-    /// Whose block it stands in.
-    pub owner: &'a Owner,
-    /// The rule as it was read.
-    pub rule: &'a Rule,
+    pub(super) index: &'a Index,
+    /// In that index, where it is.
+    pub(super) number: u32,
 }
 
 /// What a refusal remembers of the question, so that its witness is made only if somebody reads it.
@@ -133,7 +132,7 @@ impl<'a> Decision<'a> {
     pub fn witness(&self) -> Option<String> {
         match self {
             Self::Deny(Denied::Rule { asked, .. }) => {
-                Some(witness::common(asked, asked.wild_filter()?, self.rule()?.rule))
+                Some(witness::common(asked, asked.wild_filter()?, self.rule()?.rule()))
             }
             Self::Deny(Denied::NoRule { asked, levels }) => {
                 let filter = asked.wild_filter().filter(|filter| !asked.policy.is_wide(*filter))?;
@@ -151,30 +150,41 @@ impl<'a> RuleRef<'a> {
     /// Whose block it stands in.
     #[must_use]
     pub fn owner(&self) -> &'a Owner {
-        self.owner
+        self.written().0
+    }
+
+    /// The rule as it was read.
+    #[must_use]
+    pub fn rule(&self) -> &'a Rule {
+        self.written().1
+    }
+
+    fn written(&self) -> (&'a Owner, &'a Rule) {
+        #[expect(clippy::expect_used, reason = "whoever makes one was told the number by that index")]
+        self.index.written(self.number).expect("the number of a rule")
     }
 
     /// The file and line it stands in.
     #[must_use]
     pub fn place(&self) -> &'a Place {
-        &self.rule.place
+        &self.rule().place
     }
 
     /// Its filter as written.
     #[must_use]
     pub fn template(&self) -> &'a Template {
-        &self.rule.template
+        &self.rule().template
     }
 
     /// The key it is written under.
     #[must_use]
     pub fn keyword(&self) -> &'static str {
         let (publish, subscribe, receive) = (
-            self.rule.actions.meets(Actions::PUBLISH),
-            self.rule.actions.meets(Actions::SUBSCRIBE),
-            self.rule.actions.meets(Actions::RECEIVE),
+            self.rule().actions.meets(Actions::PUBLISH),
+            self.rule().actions.meets(Actions::SUBSCRIBE),
+            self.rule().actions.meets(Actions::RECEIVE),
         );
-        match (self.rule.effect, publish, subscribe, receive) {
+        match (self.rule().effect, publish, subscribe, receive) {
             (Effect::Allow, true, true, _) => "pubsub",
             (Effect::Allow, true, false, _) => "publish",
             (Effect::Allow, false, ..) => "subscribe",
@@ -292,7 +302,7 @@ impl RuleRef<'_> {
 
 impl fmt::Display for RuleRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {})", Visible(self.template().as_str()), self.owner, self.place())
+        write!(f, "{} ({}, {})", Visible(self.template().as_str()), self.owner(), self.place())
     }
 }
 

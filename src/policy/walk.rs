@@ -2,7 +2,8 @@
 
 use super::{
     Subject,
-    index::{End, Index, ROOT, Says},
+    says::{End, Says},
+    tree::{ROOT, Tree},
 };
 use crate::topic::NameLevel;
 
@@ -32,7 +33,7 @@ impl<'t, const N: usize> Levels<'t, N> {
 
 /// One question about one name.
 pub(super) struct Walk<'w> {
-    pub(super) index: &'w Index,
+    pub(super) tree: &'w Tree,
     /// At least one, at most `MAX_LEVELS`.
     pub(super) levels: &'w [NameLevel<'w>],
     pub(super) subject: &'w Subject<'w>,
@@ -42,7 +43,7 @@ pub(super) struct Walk<'w> {
 
 /// Who is told what a walk finds.
 pub(super) trait Found {
-    /// The end of a rule that matches; it may say something else than was looked for.
+    /// The end of a rule that matches.
     fn note(&mut self, end: &End);
 }
 
@@ -54,17 +55,17 @@ impl Walk<'_> {
 
     /// `node` is where the first `depth` levels lead. Recurses as deep as the name has levels, and meets no node twice.
     fn from(&self, mut node: u32, mut depth: usize, found: &mut impl Found) {
-        while let Some((here, next)) = self.index.node(node) {
+        while let Some((here, next)) = self.tree.node(node) {
             if !here.below.meets(self.wanted) {
                 return;
             }
             // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
             let hidden = depth == 0 && is_dollar(self.levels);
             if here.has.rest() && !hidden {
-                self.index.rest(here, next).iter().for_each(|end| found.note(end));
+                self.tell(self.tree.rest(here, next), found);
             }
             let Some(level) = self.levels.get(depth) else {
-                self.index.exact(here).iter().for_each(|end| found.note(end));
+                self.tell(self.tree.exact(here), found);
                 return;
             };
             depth += 1;
@@ -72,8 +73,8 @@ impl Walk<'_> {
                 self.from(here.plus, depth, found);
             }
             if here.has.holes() {
-                for hole in self.index.holes(here, next) {
-                    if self.index.fits(hole, level.text, self.subject) {
+                for hole in self.tree.holes(here, next) {
+                    if self.tree.fits(hole, level.text, self.subject) {
                         self.from(hole.child, depth, found);
                     }
                 }
@@ -81,11 +82,17 @@ impl Walk<'_> {
             if !here.has.literals() {
                 return;
             }
-            match self.index.literal(node, level) {
+            match self.tree.literal(node, level) {
                 Some(child) => node = child,
                 None => return,
             }
         }
+    }
+}
+
+impl Walk<'_> {
+    fn tell(&self, ends: &[End], found: &mut impl Found) {
+        ends.iter().filter(|end| end.says.meets(self.wanted)).for_each(|end| found.note(end));
     }
 }
 

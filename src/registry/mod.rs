@@ -244,9 +244,10 @@ impl Device {
         self.password.as_ref().is_some_and(|password| password.generated)
     }
 
-    /// The rules of its own.
+    /// The rules of its own, as they were read. In a snapshot they are compiled and no longer here: see
+    /// [`Snapshot::indexes`](crate::snapshot::Snapshot::indexes).
     #[must_use]
-    pub fn own_block(&self) -> Option<&Arc<Block>> {
+    pub fn block_as_read(&self) -> Option<&Arc<Block>> {
         self.own.as_ref()
     }
 }

@@ -32,7 +32,7 @@ fn a_device_is_what_its_table_says() {
     };
     assert_eq!(device.certificates(), &Certificates::Listed(Box::new([expected])));
     assert_eq!(device.revoked(), [two.parse().unwrap()]);
-    assert_eq!(device.own_block().unwrap().rules.len(), 1);
+    assert_eq!(device.block_as_read().unwrap().rules.len(), 1);
     assert!(device.password().is_none());
 }
 
@@ -42,7 +42,7 @@ fn an_empty_table_is_an_active_device_that_can_show_nothing() {
     let device = registry.get("a").unwrap();
     assert_eq!((device.state(), device.auth()), (State::Active, Auth::Any));
     assert_eq!(device.certificates(), &Certificates::Listed(Box::new([])));
-    assert!(device.roles().is_empty() && device.own_block().is_none());
+    assert!(device.roles().is_empty() && device.block_as_read().is_none());
 }
 
 #[test]

@@ -65,8 +65,9 @@ pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(NameLevel<'t>)) -> R
         return Err(TopicError::TooLong);
     }
     let mut levels = 1;
-    let mut start = 0;
-    for (first, mut small) in small_bytes(bytes) {
+    let (mut start, mut first) = (0, 0);
+    loop {
+        let mut small = small_bytes(word(bytes, first));
         while small != 0 {
             let at = first + lowest(small);
             small &= small - 1;
@@ -81,6 +82,10 @@ pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(NameLevel<'t>)) -> R
                 _ => {}
             }
         }
+        first += WORD;
+        if first >= bytes.len() {
+            break;
+        }
     }
     if levels > MAX_LEVELS {
         return Err(TopicError::TooDeep);
@@ -92,41 +97,93 @@ pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(NameLevel<'t>)) -> R
     Ok(())
 }
 
-/// The places in `text` of bytes up to `/`, eight bytes at a time: where these begin, and a word with the highest bit
-/// set of each byte that is so small. All that is special in a name is, and most bytes are letters.
-fn small_bytes(text: &[u8]) -> impl Iterator<Item = (usize, u64)> {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // Seven bits and this carry into the eighth unless they are less than `0`; no byte carries into the next.
-    const BELOW_ZERO: u64 = 0x5050_5050_5050_5050;
-    let (words, rest) = text.as_chunks();
-    let last = rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte));
-    let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([last]);
-    words.enumerate().map(|(at, word)| (8 * at, !(((word & !HIGH) + BELOW_ZERO) | word) & HIGH))
+/// So many bytes are looked at together.
+const WORD: usize = 8;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+/// Times a byte: that byte eight times.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// The word of `text` that begins at `place`, within it; bytes beyond its end are 255.
+#[inline]
+fn word(text: &[u8], place: usize) -> u64 {
+    let rest = text.get(place..).unwrap_or_default();
+    match (rest.first_chunk(), text.last_chunk()) {
+        (Some(word), _) => u64::from_le_bytes(*word),
+        (None, Some(last)) => {
+            let unused = u64::BITS - 8 * u32::try_from(rest.len()).unwrap_or_default();
+            // At least one byte is left, so that nothing is shifted by all bits.
+            u64::from_le_bytes(*last).checked_shr(unused).unwrap_or_default() | !(u64::MAX >> unused)
+        }
+        (None, None) => rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// The highest bit of each byte of `word` that is at most `/`: all that is special in a name is, and most bytes are
+/// letters.
+#[inline]
+fn small_bytes(word: u64) -> u64 {
+    !at_least(word, b'0') & !word & HIGH
+}
+
+/// The highest bit of each byte whose other seven are at least `byte`, below 128. No byte carries into the next.
+#[inline]
+fn at_least(word: u64, byte: u8) -> u64 {
+    ((word & !HIGH) + EACH * u64::from(0x80 - byte)) & HIGH
 }
 
 /// The place of the lowest byte of a word with a bit set.
+#[inline]
 fn lowest(word: u64) -> usize {
     usize::try_from(word.trailing_zeros() / u8::BITS).unwrap_or_default()
+}
+
+/// Whether `text` has nothing but ASCII letters, digits, `-`, `.` and what stands beside the letters: no byte that
+/// could be special anywhere, or part of a character that is.
+#[inline]
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    let (mut plain, mut place) = (HIGH, 0);
+    while place < text.len() {
+        let word = word(text, place);
+        let used = WORD.min(text.len() - place);
+        // Bytes beyond the end pass.
+        let beyond = u64::MAX.checked_shl(u32::try_from(8 * used).unwrap_or_default()).unwrap_or_default();
+        let special = |byte: u8| !at_least(word ^ (EACH * u64::from(byte)), 1);
+        plain &= (at_least(word, b'-') & !special(b'/') & !special(0x7f) & !word) | beyond;
+        place += WORD;
+    }
+    plain == HIGH
 }
 
 /// Whether two short texts are the same: levels and names have some ten bytes, and a call of `memcmp` costs more
 /// than to compare them.
 #[inline]
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(mut a: &[u8], mut b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = a_words.iter().zip(b_words).all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b));
-    // The last word may overlap the one before it, and so may the halves of a short one.
-    words
-        && match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-            (Some(a), Some(b)) => u64::from_le_bytes(*a) == u64::from_le_bytes(*b),
-            _ => match (a.first_chunk::<4>(), b.first_chunk::<4>()) {
-                (Some(first), Some(other)) => first == other && a.last_chunk::<4>() == b.last_chunk::<4>(),
-                _ => a_rest.iter().zip(b_rest).all(|(a, b)| a == b),
-            },
+    while let (Some((one, more)), Some((other, others))) =
+        (a.split_first_chunk::<8>(), b.split_first_chunk::<8>())
+    {
+        if one != other {
+            return false;
         }
+        (a, b) = (more, others);
+    }
+    if let (Some((one, more)), Some((other, others))) =
+        (a.split_first_chunk::<4>(), b.split_first_chunk::<4>())
+    {
+        if one != other {
+            return false;
+        }
+        (a, b) = (more, others);
+    }
+    while let ([one, more @ ..], [other, others @ ..]) = (a, b) {
+        if one != other {
+            return false;
+        }
+        (a, b) = (more, others);
+    }
+    true
 }
 
 impl<'t> NameLevel<'t> {
@@ -222,9 +279,13 @@ mod tests {
                 assert_eq!(levels, [at, length - at - 1]);
                 assert!(same(&text(b'a'), &text(b'a')) && !same(&text(b'a'), &text(b'b')));
                 assert!(!same(&text(b'x'), &text(b'x')[1..]));
+                for byte in 0..=255 {
+                    let plain = matches!(byte, b'-' | b'.' | b'0'..=b'~');
+                    assert_eq!(is_plain(&text(byte)), plain, "{byte} at {at} of {length}");
+                }
             }
         }
-        assert!(same(b"", b""));
+        assert!(same(b"", b"") && is_plain(b""));
     }
 
     #[test]

@@ -37,6 +37,8 @@ impl Client {
 /// Two indexes, as a device has them.
 pub(crate) struct Engine {
     indexes: [Option<Index>; 2],
+    /// The same rules in the form for many of them.
+    trees: [Option<Index>; 2],
     pub(crate) wide: WideSubscribe,
 }
 
@@ -48,7 +50,7 @@ impl Engine {
 
     /// Rule `n` goes into the index and the block that `place(n)` says.
     pub(crate) fn split(rules: &[model::Rule], wide: bool, place: impl Fn(usize) -> (usize, usize)) -> Self {
-        let index = |which: usize| {
+        let index = |which: usize, compile: fn(&[Arc<Block>]) -> Index| {
             let mut blocks: Vec<Vec<Rule>> = vec![vec![]; 4];
             for (number, rule) in rules.iter().enumerate().filter(|(number, _)| place(*number).0 == which) {
                 blocks[place(number).1].push(compiled(number, rule));
@@ -56,15 +58,25 @@ impl Engine {
             let block =
                 |rules| Arc::new(Block { owner: Owner::Role("r".into()), limits: Limits::default(), rules });
             let blocks: Vec<_> = blocks.into_iter().map(block).collect();
-            blocks.iter().any(|block| !block.rules.is_empty()).then(|| Index::compile(&blocks))
+            blocks.iter().any(|block| !block.rules.is_empty()).then(|| compile(&blocks))
         };
         let wide = if wide { WideSubscribe::Filter } else { WideSubscribe::Strict };
-        Self { indexes: [index(0), index(1)], wide }
+        let both = |compile| [index(0, compile), index(1, compile)];
+        Self { indexes: both(Index::compile), trees: both(Index::compile_tree), wide }
     }
 
     pub(crate) fn decide<'a>(&'a self, client: &'a Client, ask: (model::Action, &'a str)) -> Decision<'a> {
-        let policy = Policy::new(self.indexes[0].as_ref(), self.indexes[1].as_ref(), self.wide);
-        policy.decide(&client.subject(), &request(ask))
+        let decide = |indexes: &'a [Option<Index>; 2]| {
+            let policy = Policy::new(indexes[0].as_ref(), indexes[1].as_ref(), self.wide);
+            policy.decide(&client.subject(), &request(ask))
+        };
+        let (decision, by_trees) = (decide(&self.indexes), decide(&self.trees));
+        assert_eq!(
+            decision.to_string(),
+            by_trees.to_string(),
+            "{ask:?}: both forms of an index answer alike"
+        );
+        decision
     }
 
     pub(crate) fn allows(&self, client: &model::Client, ask: (model::Action, &str)) -> bool {

@@ -120,7 +120,7 @@ fn ask<'a>(snapshot: &'a Snapshot, question: &Question<'a>) -> Found<'a> {
             anonymous = Some(true);
         }
         by_rule
-            .entry((std::ptr::from_ref(rule.rule), together))
+            .entry((std::ptr::from_ref(rule.rule()), together))
             .or_insert_with(|| Group { rule: Cited(rule), together, devices: Vec::new() })
             .devices
             .push(name);

@@ -1,42 +1,28 @@
-use std::path::Path;
-
 use super::*;
 use crate::{
     diag::Place,
-    policy::{Attributes, Owner, Policy, Request, Rule, WideSubscribe},
+    policy::{Actions, Attributes, Policy, Request, WideSubscribe},
     topic::Template,
 };
 
-fn block(templates: &[&str]) -> Arc<Block> {
-    let rule = |template: &&str| Rule {
+fn of(owner: Owner, templates: &[&str]) -> Arc<Block> {
+    let file: Arc<Path> = Path::new("f.toml").into();
+    let rule = |(template, line): (&&str, u32)| Rule {
         effect: Effect::Allow,
         actions: Actions::PUBLISH,
         template: Template::parse(template).unwrap(),
-        place: Place { file: Path::new("f.toml").into(), line: 1 },
+        place: Place { file: Arc::clone(&file), line },
     };
-    Arc::new(Block {
-        owner: Owner::Role("r".into()),
-        limits: Limits::default(),
-        rules: templates.iter().map(rule).collect(),
-    })
+    Arc::new(Block { owner, limits: Limits::default(), rules: templates.iter().zip(1..).map(rule).collect() })
 }
 
-#[test]
-fn filters_share_the_nodes_of_their_common_beginning() {
-    let index =
-        Index::compile(&[block(&["a/b/c/#", "a/b", "a/b/#", "a/+/c", "a/{device}/c", "a/{username}/d"])]);
-    // Not `a/b`, which is a topic; root, a, a/b, a/b/c, a/+, a/+/c, a/{}, a/{}/c, a/{}/d: `#` ends at its parent, and the placeholders are one.
-    assert_eq!(index.node_count(), 9);
-    assert_eq!(
-        index.node(ROOT).map(|(root, _)| root.below),
-        Some(Says::new(Effect::Allow, Actions::PUBLISH))
-    );
+fn block(templates: &[&str]) -> Arc<Block> {
+    of(Owner::Role("r".into()), templates)
 }
 
 #[test]
 fn ten_thousand_devices_of_one_role_ask_one_small_index() {
     let index = Index::compile(&[block(&["sensors/{device}/#", "status/{device}"])]);
-    assert_eq!(index.node_count(), 5);
     let attributes = Attributes::default();
     for number in 0..10_000 {
         let (own, other) = (format!("dev-{number}"), format!("sensors/dev-{}/t", number + 1));
@@ -50,40 +36,62 @@ fn ten_thousand_devices_of_one_role_ask_one_small_index() {
 }
 
 #[test]
-fn own_literal_rules_take_about_sixty_bytes_each() {
+fn own_literal_rules_take_less_than_sixty_bytes_each_with_their_text_and_line() {
     let names: Vec<String> = (0..1_000).map(|number| format!("dev/0001/own/topic-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let index = Index::compile(&[block(&names)]);
-    assert!(index.table_bytes() < 70 * names.len(), "{}", index.table_bytes());
+    let index = Index::compile_own(&of(Owner::Device("dev-0001".into()), &names));
+    assert!(index.table_bytes() < 40 * names.len(), "{}", index.table_bytes());
 }
 
 #[test]
 fn every_rule_is_found_by_its_number() {
     let index = Index::compile(&[block(&[]), block(&["b", "a"]), block(&[]), block(&["c"]), block(&[])]);
-    let written = |number| index.rule(number).map(|found| found.template().to_string());
+    let written = |number| index.written(number).map(|(_, rule)| rule.template.to_string());
     assert_eq!([0, 1, 2].map(written).map(Option::unwrap), ["b", "a", "c"]);
     assert_eq!(written(3), None);
 }
 
 #[test]
-fn a_thousand_children_are_told_apart() {
-    let names: Vec<String> = (0..1_000).map(|number| format!("{number}/{}/#", number * 7)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let index = Index::compile(&[block(&names)]);
-    let level = |text: &'static str| NameLevel {
-        text: text.as_bytes(),
-        hash: crate::topic::hash_level(text.as_bytes()),
-    };
-    let child = index.literal(ROOT, &level("13")).unwrap();
-    assert!(index.literal(child, &level("91")).is_some());
-    assert!(index.literal(child, &level("92")).is_none());
-    assert!(index.literal(ROOT, &level("1000")).is_none());
-    let (root, next) = index.node(ROOT).unwrap();
-    assert_eq!(index.literals(root, next).count(), 1_000);
+fn no_rules_are_an_index_too() {
+    assert!(Index::compile(&[]).written(0).is_none());
+    assert!(Index::compile_tree(&[]).written(0).is_none());
 }
 
 #[test]
-fn no_rules_are_an_index_too() {
-    let index = Index::compile(&[]);
-    assert_eq!((index.node_count(), index.rule(0).is_none()), (1, true));
+fn few_rules_are_a_list_and_many_or_odd_ones_a_tree() {
+    let is_list = |block: Arc<Block>| matches!(Index::compile(&[block]).form, Form::List(_));
+    let many = |form: fn(usize) -> String, count| (0..count).map(form).collect::<Vec<_>>();
+    let named = |texts: &[String]| block(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(is_list(named(&many(|number| format!("a/{number}"), 1_000))));
+    assert!(is_list(named(&many(|number| format!("a/{number}/+"), 12))));
+    assert!(!is_list(named(&many(|number| format!("a/{number}/+"), 13))));
+    assert!(is_list(block(&["a/{device}"])));
+    assert!(!is_list(block(&["a/{{x}}"])));
+    let mut denial = Block::clone(&block(&["a/{device}"]));
+    denial.rules[0].effect = Effect::Deny;
+    assert!(!is_list(Arc::new(denial)));
+}
+
+#[test]
+fn a_packed_block_comes_out_as_it_went_in() {
+    let texts = ["a/b", "a/{device}/#", "a/{attr.x}", "é/+", "#", "a/b"];
+    let mut block = Block::clone(&of(Owner::Device("d\u{e9}".into()), &texts));
+    block.limits = Limits { max_qos: Some(1), no_retain: true, max_payload: Some(7) };
+    for (rule, (effect, actions)) in block.rules.iter_mut().zip([
+        (Effect::Allow, Actions::PUBLISH),
+        (Effect::Allow, Actions::SUBSCRIBE.and(Actions::RECEIVE)),
+        (Effect::Allow, Actions::PUBLISH.and(Actions::SUBSCRIBE).and(Actions::RECEIVE)),
+        (Effect::Deny, Actions::RECEIVE),
+        (Effect::Deny, Actions::PUBLISH.and(Actions::SUBSCRIBE).and(Actions::RECEIVE)),
+        (Effect::Deny, Actions::SUBSCRIBE.and(Actions::RECEIVE)),
+    ]) {
+        (rule.effect, rule.actions) = (effect, actions);
+    }
+    let block = Arc::new(block);
+    let index = Index::compile_own(&block);
+    assert!(matches!(index.kept, Kept::Packed { .. }));
+    assert_eq!(format!("{:?}", index.blocks()), format!("{:?}", [&block]));
+    assert_eq!(index.limits(0), Some(block.limits));
+    assert!(!index.reads_client_id());
+    assert!(Index::compile(&[self::block(&["{clientid}/x"])]).reads_client_id());
 }

@@ -184,7 +184,7 @@ struct Facts {
 }
 
 fn facts(device: &Device) -> Facts {
-    let own = device.own_block().map(|own| own.rules.iter());
+    let own = device.block_as_read().map(|own| own.rules.iter());
     Facts {
         roles: device.roles().iter().map(|role| CONFIG.roles.name(*role).to_owned()).collect(),
         attributes: device

@@ -29,7 +29,8 @@ pub(super) fn warnings(
         found.extend(never_filled(snapshot, block, sets, cited));
     }
     for device in devices {
-        let Some(own) = device.own_block() else { continue };
+        let own = snapshot.indexes(device.name().as_str()).and_then(|(_, own)| own?.blocks().first());
+        let Some(own) = own else { continue };
         each(snapshot, own, cited, &mut found);
         for rule in allows(own).filter(|rule| !fills(rule, device)) {
             let message = format!("`{}` gives nothing: {}", rule.template, lacking(rule, "this device"));

@@ -1,13 +1,13 @@
-//! From blocks to an [`Index`].
+//! From blocks to a [`Tree`].
 //!
 //! Sorted by their levels, the filters that share a beginning stand together, first those that end there and last those
 //! that end there with `#`. So the tree is read off the sorted rows without ever being built with pointers.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use super::{Block, End, Has, Hole, Index, Literals, Node, ROOT, Says, at, number, slot_of};
+use super::{Block, End, Has, Hole, Literals, Node, ROOT, Says, Tree, at, number, slot_of};
 use crate::{
-    policy::{Effect, Limits},
+    policy::{Effect, index::says_of},
     topic::{Level, Placeholder, hash_level},
 };
 
@@ -26,18 +26,12 @@ struct Span {
     parent: u32,
 }
 
-pub(super) fn compile(blocks: &[Arc<Block>]) -> Index {
+pub(super) fn compile(blocks: &[Arc<Block>]) -> Tree {
     let mut rows = Vec::new();
     let mut says = Vec::new();
-    let mut firsts = Vec::new();
-    for block in blocks {
-        firsts.push(number(rows.len()));
-        for rule in &block.rules {
-            rows.push(Row { levels: rule.template.levels().collect(), rule: number(rows.len()) });
-            let said = Says::new(rule.effect, rule.actions);
-            let limited = block.limits != Limits::default() && rule.effect == Effect::Allow;
-            says.push(if limited { said.and(Says::LIMITED) } else { said });
-        }
+    for (rule, said) in blocks.iter().flat_map(|block| says_of(block)) {
+        rows.push(Row { levels: rule.template.levels().collect(), rule: number(rows.len()) });
+        says.push(said);
     }
     let needs = deny_needs(&rows, blocks);
     let literals = take_literals(&mut rows, &says);
@@ -48,9 +42,7 @@ pub(super) fn compile(blocks: &[Arc<Block>]) -> Index {
     parts.summarise();
     let (slots, shift) = parts.slots();
     let deny_needs = needs.into_iter().map(|(needed, rule)| (parts.placeholder(needed), rule)).collect();
-    Index {
-        blocks: blocks.into(),
-        firsts: firsts.into(),
+    Tree {
         literals,
         nodes: parts.nodes.into(),
         ends: parts.ends.into(),

@@ -1,0 +1,160 @@
+//! One rule against a topic or a pattern, read as it is written.
+
+use super::{Row, Subject};
+use crate::{
+    policy::{
+        cover::{Covered, Pattern, is_any},
+        fillable,
+        walk::is_dollar,
+    },
+    topic::same,
+};
+
+/// One level of a rule.
+#[derive(Clone, Copy)]
+enum Part<'t> {
+    Text(&'t [u8]),
+    Hole { prefix: &'t [u8], placeholder: &'t [u8], suffix: &'t [u8] },
+    Plus,
+    Hash,
+}
+
+fn parts(text: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    text.split(|byte| *byte == b'/').map(|level| match level {
+        b"+" => Part::Plus,
+        b"#" => Part::Hash,
+        _ => match placeholder(level) {
+            Some((prefix, placeholder, suffix)) => Part::Hole { prefix, placeholder, suffix },
+            None => Part::Text(level),
+        },
+    })
+}
+
+/// What stands before the first placeholder, between its braces, and after it.
+fn placeholder(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (prefix, rest) = text.split_at_checked(text.iter().position(|byte| *byte == b'{')?)?;
+    let (inside, suffix) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'}')?)?;
+    Some((prefix, inside.get(1..)?, suffix.get(1..)?))
+}
+
+/// What stands for the placeholder, whether it can or not: to compare it first is cheaper.
+fn raw_value<'s>(placeholder: &[u8], subject: &Subject<'s>) -> Option<&'s str> {
+    match placeholder {
+        b"device" | b"username" => subject.device,
+        b"clientid" => Some(subject.client_id),
+        other => subject.attributes.get(str::from_utf8(other.strip_prefix(b"attr.")?).ok()?),
+    }
+}
+
+/// Whether a rule with wildcards or placeholders matches the topic `name`.
+pub(super) fn fits(rule: &Row<'_>, name: &[u8], subject: &Subject<'_>) -> bool {
+    // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
+    if name.first() == Some(&b'$') && matches!(rule.text.first(), Some(b'+' | b'#')) {
+        return false;
+    }
+    let (Some((plain, rule)), Some((head, name))) =
+        (rule.text.split_at_checked(rule.plain), name.split_at_checked(rule.plain))
+    else {
+        // `a/#` matches `a`.
+        return rule.text.strip_prefix(name) == Some(b"/#");
+    };
+    same(plain, head) && rest_fits(rule, name, subject)
+}
+
+/// The same for what follows the bytes that are the same. A value holds no `/`, so there is one way only to fill it in.
+fn rest_fits(mut rule: &[u8], mut name: &[u8], subject: &Subject<'_>) -> bool {
+    loop {
+        match (rule, name) {
+            ([], _) => return name.is_empty(),
+            ([b'#'], _) | ([b'/', b'#'], []) => return true,
+            ([b'+', more @ ..], _) => {
+                rule = more;
+                let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
+                name = name.get(end..).unwrap_or_default();
+            }
+            ([b'{', ..], _) => {
+                let Some((_, hole, more)) = placeholder(rule) else { return false };
+                let Some(value) = raw_value(hole, subject) else { return false };
+                let Some((head, tail)) = name.split_at_checked(value.len()) else { return false };
+                if !same(head, value.as_bytes()) || !fillable(value) {
+                    return false;
+                }
+                (rule, name) = (more, tail);
+            }
+            ([wanted, more @ ..], [found, tail @ ..]) if wanted == found => (rule, name) = (more, tail),
+            _ => return false,
+        }
+    }
+}
+
+/// Which topics of the pattern a rule covers; for `None` no depth of it is covered. See the module `cover`.
+pub(super) fn covers(rule: &[u8], pattern: &Pattern<'_>, subject: &Subject<'_>) -> Option<Covered> {
+    let levels = pattern.levels();
+    let hidden = is_dollar(levels);
+    let mut depth = 0;
+    for part in parts(rule) {
+        let follows = match (part, levels.get(depth)) {
+            (Part::Hash, _) => return (depth > 0 || !hidden).then_some(Covered::From(depth)),
+            (Part::Plus, level) => (depth > 0 || !hidden) && (level.is_some() || pattern.open),
+            (Part::Text(text), Some(level)) => same(text, level.text),
+            (Part::Hole { .. }, Some(level)) => fills(part, level.text, subject),
+            (Part::Text(_) | Part::Hole { .. }, None) => false,
+        };
+        if !follows {
+            return None;
+        }
+        depth += 1;
+    }
+    (depth >= levels.len()).then_some(Covered::Depth(depth))
+}
+
+/// Whether a level with a placeholder, filled in, is `level`.
+fn fills(part: Part<'_>, level: &[u8], subject: &Subject<'_>) -> bool {
+    let Part::Hole { prefix, placeholder, suffix } = part else { return false };
+    let inside = level.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+    inside.is_some_and(|inside| {
+        raw_value(placeholder, subject).is_some_and(|value| same(inside, value.as_bytes()) && fillable(value))
+    })
+}
+
+/// Whether a rule and the pattern have a topic in common. See the module `meet`.
+pub(super) fn meets(rule: &[u8], pattern: &Pattern<'_>, subject: &Subject<'_>) -> bool {
+    let levels = pattern.levels();
+    let hidden = is_dollar(levels);
+    // One empty level so far, as between `+` and `/#`: no topic, unless more levels follow.
+    let mut blank = false;
+    let mut depth = 0;
+    for part in parts(rule) {
+        let level = levels.get(depth);
+        if let Part::Hash = part {
+            let no_topic = level.is_none() && blank && !pattern.open;
+            return !(no_topic || (depth == 0 && hidden));
+        }
+        if level.is_none() && !pattern.open {
+            return false;
+        }
+        // The level's text, unless the pattern leaves it free; at the start it then cannot be one with `$`.
+        let fixed = level.filter(|level| !is_any(level)).map(|level| level.text);
+        let shown = |text: &[u8]| !(depth == 0 && text.starts_with(b"$"));
+        let meets = match (part, fixed) {
+            (Part::Plus, _) => depth > 0 || !hidden,
+            (Part::Text(text), Some(fixed)) => same(text, fixed),
+            (Part::Text(text), None) => shown(text),
+            (Part::Hole { .. }, Some(fixed)) => fills(part, fixed, subject),
+            (Part::Hole { prefix, placeholder, .. }, None) => {
+                shown(prefix) && raw_value(placeholder, subject).is_some_and(fillable)
+            }
+            (Part::Hash, _) => false,
+        };
+        if !meets {
+            return false;
+        }
+        blank = depth == 0
+            && match (part, fixed) {
+                (Part::Plus, Some(text)) | (Part::Text(text), _) => text.is_empty(),
+                (Part::Plus, None) | (Part::Hole { .. } | Part::Hash, _) => false,
+            };
+        depth += 1;
+    }
+    depth >= levels.len()
+}
