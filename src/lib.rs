@@ -29,6 +29,7 @@ pub mod config;
 pub mod diag;
 pub mod fs;
 pub mod ident;
+pub mod import;
 pub mod login;
 pub mod metrics;
 pub mod mosquitto_conf;

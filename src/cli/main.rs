@@ -12,6 +12,7 @@ mod check;
 mod device;
 mod explain;
 mod files;
+mod import;
 mod init;
 mod output;
 mod passphrase;
@@ -59,6 +60,7 @@ enum Verb {
     Check(check::Arguments),
     Explain(explain::Arguments),
     Test(test::Arguments),
+    Import(import::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(&world, &output, &arguments),
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
+        Verb::Import(arguments) => import::run(&output, &arguments),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -99,7 +99,7 @@ fn trimmed(at: usize, part: &str) -> Range<usize> {
 }
 
 /// Each hash replaced by as many asterisks, so that no cited line shows it.
-fn without_hashes(text: &str) -> String {
+pub(crate) fn without_hashes(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         // A line without a colon may be a hash or a password that lost its name.

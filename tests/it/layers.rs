@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["diag", "fs", "ident", "policy", "topic"]),
     ("suite", &["config", "diag", "policy", "topic"]),
     ("registry", &["clock", "config", "diag", "fs", "ident", "password", "policy", "secret", "topic"]),
+    ("import", &["diag", "ident", "password", "policy", "topic"]),
     ("certificate", &["clock", "config", "diag", "ident", "registry"]),
     (
         "snapshot",
@@ -92,6 +93,7 @@ const PURE: &[&str] = &[
     "metrics",
     "mosquitto_conf",
     "mqtt",
+    "import",
     "password",
     "registry",
     "policy",
