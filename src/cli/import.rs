@@ -1,5 +1,7 @@
 //! `citronella import`: settings and a registry from what Mosquitto's own access control reads.
 
+mod prove;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -9,7 +11,7 @@ use citronella::{
     diag::{Report, Visible},
     fs,
     import::{Choices, Code, File, Imported, Meaning, Note, Renames, Sources, import},
-    snapshot::{Permissions, Snapshot},
+    snapshot::Snapshot,
 };
 use serde::Serialize;
 
@@ -57,6 +59,8 @@ pub(crate) struct Arguments {
     /// Admit clients that are bound to a client id with any client id
     #[arg(long, requires = "dynsec")]
     unbound: bool,
+    #[command(flatten)]
+    proof: prove::Options,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -73,7 +77,8 @@ const RENAMES: &str = "renames.toml";
 
 pub(crate) fn run(output: &Output, arguments: &Arguments) -> Answer {
     let folder = &*arguments.output;
-    let imported = read(arguments)?;
+    let texts = Texts::read(arguments)?;
+    let imported = translate(arguments, &texts)?;
     let existing = [SETTINGS, DEVICES].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
     if let Some(path) = existing.filter(|_| !arguments.force) {
         return Err(Failure::new(format!("`{}` is there already", path.display()))
@@ -81,24 +86,61 @@ pub(crate) fn run(output: &Output, arguments: &Arguments) -> Answer {
     }
     let snapshot = load(&imported)?;
     write(folder, &imported)?;
+    let proof =
+        if arguments.proof.prove { Some(prove(arguments, (&texts, &imported), &snapshot)?) } else { None };
+    let outcome = if proof.as_ref().is_none_or(prove::Proved::holds) { Outcome::Yes } else { Outcome::No };
     let told = Told {
         devices: snapshot.devices().len(),
         roles: snapshot.roles().names().count(),
         notes: imported.notes.iter().map(TellNote::from).collect(),
         folder: folder.display().to_string(),
+        proof,
     };
     output.result(&told, &told)?;
     output.say(&format_args!("next: citronella --config {} check", shell::path(&folder.join(SETTINGS))));
-    Ok(Outcome::Yes)
+    Ok(outcome)
+}
+
+fn prove(
+    arguments: &Arguments,
+    (texts, imported): (&Texts, &Imported),
+    snapshot: &Snapshot,
+) -> Result<prove::Proved, Failure> {
+    let source = match (&texts.acl, &texts.dynsec) {
+        (Some(text), _) => prove::Source::Acl(text),
+        (None, Some(text)) => prove::Source::Dynsec(text),
+        (None, None) => {
+            return Err(
+                Failure::new("a password file has no rules to prove").help("give `--acl-file` as well")
+            );
+        }
+    };
+    let anonymous = arguments.anonymous && snapshot.admits_anonymous();
+    prove::run(&prove::Proof { imported, snapshot, source, anonymous, options: &arguments.proof })
+}
+
+/// What was read.
+struct Texts {
+    acl: Option<String>,
+    passwords: Option<String>,
+    dynsec: Option<String>,
+}
+
+impl Texts {
+    fn read(arguments: &Arguments) -> Result<Self, Failure> {
+        let text = |path: &Option<PathBuf>| -> Result<Option<String>, Failure> {
+            path.as_ref().map(|path| Ok(fs::read(path, fs::MAX_FILE_BYTES)?.text)).transpose()
+        };
+        Ok(Self {
+            acl: text(&arguments.acl_file)?,
+            passwords: text(&arguments.password_file)?,
+            dynsec: text(&arguments.dynsec)?,
+        })
+    }
 }
 
 /// All that is read, translated.
-fn read(arguments: &Arguments) -> Result<Imported, Failure> {
-    let text = |path: &Option<PathBuf>| -> Result<Option<String>, Failure> {
-        path.as_ref().map(|path| Ok(fs::read(path, fs::MAX_FILE_BYTES)?.text)).transpose()
-    };
-    let (acl, passwords, dynsec) =
-        (text(&arguments.acl_file)?, text(&arguments.password_file)?, text(&arguments.dynsec)?);
+fn translate(arguments: &Arguments, texts: &Texts) -> Result<Imported, Failure> {
     let mut report = Report::new();
     let table = arguments.output.join(RENAMES);
     let renames = if table.exists() {
@@ -106,11 +148,11 @@ fn read(arguments: &Arguments) -> Result<Imported, Failure> {
     } else {
         Renames::default()
     };
-    let sources = match file(&arguments.dynsec, &dynsec) {
+    let sources = match file(&arguments.dynsec, &texts.dynsec) {
         Some(file) => Sources::Dynsec(file),
         None => Sources::Files {
-            acl: file(&arguments.acl_file, &acl),
-            passwords: file(&arguments.password_file, &passwords),
+            acl: file(&arguments.acl_file, &texts.acl),
+            passwords: file(&arguments.password_file, &texts.passwords),
         },
     };
     let choices = Choices {
@@ -167,6 +209,8 @@ struct Told<'n> {
     devices: usize,
     roles: usize,
     folder: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<prove::Proved>,
     notes: Vec<TellNote<'n>>,
 }
 
@@ -188,6 +232,9 @@ impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for TellNote { file, line, code, message } in &self.notes {
             writeln!(f, "{}:{line}: [{code}] {}", Visible(file), Visible(message))?;
+        }
+        if let Some(proof) = &self.proof {
+            writeln!(f, "{proof}")?;
         }
         write!(
             f,

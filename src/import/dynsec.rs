@@ -217,7 +217,7 @@ pub(super) fn parse(source: &Arc<Source>, text: &str, report: &mut Report) -> Dy
     let mut file = Dynsec { is_2_1: raw.change_index.is_some(), ..Dynsec::default() };
     if let Some(value) = raw.defaults {
         file.defaults_line = reader.line(value);
-        file.defaults = reader.read(value).unwrap_or_default();
+        file.defaults = reader.object(value).unwrap_or_default();
     }
     file.anonymous_group = raw.anonymous_group.and_then(|value| {
         let name: Option<String> = reader.read(value)?;
@@ -240,6 +240,9 @@ struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     fn whole<T: Deserialize<'r>>(&mut self) -> Option<T> {
+        if !self.is_object(0, self.text) {
+            return None;
+        }
         let mut deserializer = serde_json::Deserializer::from_str(self.text);
         let read = T::deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
         match read {
@@ -249,6 +252,20 @@ impl<'r> Reader<'r> {
                 None
             }
         }
+    }
+
+    /// An array would be read as the fields in their order.
+    fn is_object(&mut self, at: usize, text: &str) -> bool {
+        let is_object = text.trim_start().starts_with('{');
+        if !is_object {
+            self.blame(at, "an object in `{ }` must stand here".into());
+        }
+        is_object
+    }
+
+    /// The object that the value must be.
+    fn object<T: Deserialize<'r>>(&mut self, value: &'r RawValue) -> Option<T> {
+        if self.is_object(self.offset(value), value.get()) { self.read(value) } else { None }
     }
 
     /// The value as what it must be.
@@ -319,7 +336,7 @@ impl<'r> Reader<'r> {
     fn named(&mut self, values: &[&'r RawValue]) -> Vec<Named> {
         let mut found: Vec<Named> = Vec::new();
         for value in values {
-            let Some(raw) = self.read::<RawNamed>(value) else { continue };
+            let Some(raw) = self.object::<RawNamed>(value) else { continue };
             let named = Named {
                 name: raw.name,
                 priority: self.priority(value, raw.priority),
@@ -334,11 +351,11 @@ impl<'r> Reader<'r> {
     }
 
     fn role(&mut self, value: &'r RawValue, is_2_1: &mut bool) -> Option<Role> {
-        let raw: RawRole<'_> = self.read(value)?;
+        let raw: RawRole<'_> = self.object(value)?;
         *is_2_1 |= raw.allowwildcardsubs.is_some();
         let mut acls: Vec<Acl> = Vec::new();
         for value in &raw.acls {
-            let Some(raw) = self.read::<RawAcl>(value) else { continue };
+            let Some(raw) = self.object::<RawAcl>(value) else { continue };
             let kind = AclType::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(&raw.acltype));
             let Some((_, kind)) = kind else {
                 self.blame(self.offset(value), format!("there is no acltype `{}`", raw.acltype));
@@ -366,13 +383,13 @@ impl<'r> Reader<'r> {
     }
 
     fn group(&mut self, value: &'r RawValue) -> Option<Group> {
-        let raw: RawGroup<'_> = self.read(value)?;
+        let raw: RawGroup<'_> = self.object(value)?;
         let (roles, clients) = (self.named(&raw.roles), self.named(&raw.clients));
         Some(Group { line: self.line(value), name: raw.groupname, roles, clients })
     }
 
     fn client(&mut self, value: &'r RawValue, is_2_1: &mut bool) -> Option<Client> {
-        let raw: RawClient<'_> = self.read(value)?;
+        let raw: RawClient<'_> = self.object(value)?;
         *is_2_1 |= raw.encoded_password.is_some();
         let text = match (&raw.encoded_password, &raw.password, &raw.salt, raw.iterations) {
             (Some(text), ..) => Some(text.clone()),

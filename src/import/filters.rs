@@ -68,6 +68,10 @@ pub(super) fn translate(
 ) -> (Vec<String>, Option<Trouble>) {
     let mut found: Vec<Option<String>> = Vec::new();
     let mut trouble = None;
+    if kind == Kind::AclPattern && subject == For::Nobody && filter.contains("%u") {
+        // No release asks it of them, even where it would be no placeholder.
+        return (Vec::new(), None);
+    }
     for reading in kind.readings(meaning) {
         let (template, own) = read(filter, effect, *reading, subject);
         trouble = trouble.or(own);

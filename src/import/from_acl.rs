@@ -178,11 +178,16 @@ impl<'f> Work<'f> {
         let (templates, trouble) = translate(&entry.filter, effect, (kind, self.choices.meaning), subject);
         if let Some(trouble) = trouble {
             let (code, what) = describe(trouble, effect);
+            let who = match subject {
+                For::Named(name) => Some(name),
+                For::Everybody | For::Nobody => None,
+            };
             let losses = match trouble {
                 Trouble::Unusable => Vec::new(),
-                Trouble::Releases | Trouble::TwoPlaceholders => vec![loss(entry, None)],
+                Trouble::Releases | Trouble::TwoPlaceholders => vec![loss(entry, who)],
             };
-            let message = format!("`{}` {what}", entry.text);
+            let whom = who.map(|name| format!(" for `{name}`")).unwrap_or_default();
+            let message = format!("`{}`{whom} {what}", entry.text);
             self.note(code, entry.line, message, losses);
         }
         let key = match entry.access {
@@ -248,7 +253,7 @@ impl<'f> Work<'f> {
 fn loss(entry: &Entry, who: Option<&str>) -> Loss {
     Loss {
         who: who.map(str::to_owned),
-        filter: filters::widened(&entry.filter),
+        filter: filters::widened(&entry.filter.replace("%u", who.unwrap_or("%u"))),
         publish: entry.access != Access::Read,
         receive: entry.access != Access::Write,
     }

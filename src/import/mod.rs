@@ -105,6 +105,15 @@ pub struct Person {
     hash: Option<String>,
 }
 
+impl Person {
+    /// Clients without a name.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        let name = crate::ident::ANONYMOUS.to_owned();
+        Self { device: name.clone(), name, client_id: None, line: 0, hash: None }
+    }
+}
+
 /// Reads, translates and writes; nothing if the report has an error then.
 ///
 /// `renames` is the table of an earlier run, or an empty one; names that cannot stay and are not in it are added.

@@ -47,6 +47,8 @@ mod cli_explain;
 mod cli_explain_batch;
 mod cli_explain_help;
 mod cli_explain_who;
+mod cli_import;
+mod cli_import_prove;
 mod cli_init;
 mod cli_init_refusals;
 mod cli_password;
