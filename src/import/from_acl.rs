@@ -56,7 +56,7 @@ pub(super) fn draft(
     let mut work = Work { file: &file, name: &acl_name, choices, notes };
     let needed: Vec<&Entry> = work.needed_denials();
 
-    let dangerous = people.iter().any(|person| is_renamed(person));
+    let dangerous = people.iter().any(is_renamed);
     let shared = work.patterns(&needed, For::Everybody);
     let mut draft = Draft {
         origin: [&*acl_name, &*password_name]
@@ -132,7 +132,7 @@ struct Work<'f> {
 }
 
 impl<'f> Work<'f> {
-    fn note(&mut self, code: Code, line: u32, message: String, losses: Vec<Loss>) {
+    fn note(&mut self, (code, line): (Code, u32), message: String, losses: Vec<Loss>) {
         let note = Note { code, file: self.name.to_owned(), line, message, losses };
         if !self.notes.contains(&note) {
             self.notes.push(note);
@@ -149,7 +149,7 @@ impl<'f> Work<'f> {
             .partition(|deny| allows.iter().any(|allow| filters::meets(&deny.filter, &allow.filter)));
         for entry in idle {
             let message = format!("`{}` is left out: no pattern allows anything that it denies", entry.text);
-            self.note(Code::NoEffect, entry.line, message, Vec::new());
+            self.note((Code::NoEffect, entry.line), message, Vec::new());
         }
         needed
     }
@@ -159,7 +159,7 @@ impl<'f> Work<'f> {
         let mut block = Block::default();
         for entry in &self.file.patterns {
             if entry.access != Access::Deny || needed.contains(&entry) {
-                self.add(&mut block, entry, Kind::AclPattern, subject);
+                self.add(&mut block, entry, (Kind::AclPattern, subject));
             }
         }
         block
@@ -168,12 +168,12 @@ impl<'f> Work<'f> {
     fn own(&mut self, entries: &[Entry]) -> Block {
         let mut block = Block::default();
         for entry in entries {
-            self.add(&mut block, entry, Kind::Plain, For::Everybody);
+            self.add(&mut block, entry, (Kind::Plain, For::Everybody));
         }
         block
     }
 
-    fn add(&mut self, block: &mut Block, entry: &Entry, kind: Kind, subject: For<'_>) {
+    fn add(&mut self, block: &mut Block, entry: &Entry, (kind, subject): (Kind, For<'_>)) {
         let effect = if entry.access == Access::Deny { Effect::Deny } else { Effect::Allow };
         let (templates, trouble) = translate(&entry.filter, effect, (kind, self.choices.meaning), subject);
         if let Some(trouble) = trouble {
@@ -188,7 +188,7 @@ impl<'f> Work<'f> {
             };
             let whom = who.map(|name| format!(" for `{name}`")).unwrap_or_default();
             let message = format!("`{}`{whom} {what}", entry.text);
-            self.note(code, entry.line, message, losses);
+            self.note((code, entry.line), message, losses);
         }
         let key = match entry.access {
             Access::Read => Key::Subscribe,
@@ -215,7 +215,7 @@ impl<'f> Work<'f> {
                     "`{}` of `{user}` went before `{}` of line {}; here the denial wins where both match",
                     allow.text, deny.text, deny.line
                 );
-                self.note(Code::UserBeforePattern, allow.line, message, vec![loss(allow, Some(user))]);
+                self.note((Code::UserBeforePattern, allow.line), message, vec![loss(allow, Some(user))]);
             }
         }
     }
@@ -229,7 +229,7 @@ impl<'f> Work<'f> {
                     "`{}` is for clients without a user name, who are not admitted; `--anonymous` admits them",
                     entry.text
                 );
-                self.note(Code::Anonymous, entry.line, message, Vec::new());
+                self.note((Code::Anonymous, entry.line), message, Vec::new());
             }
             return None;
         }
@@ -243,7 +243,7 @@ impl<'f> Work<'f> {
                     allow.text, deny.text, deny.line
                 );
                 let who = Some(crate::ident::ANONYMOUS);
-                self.note(Code::UserBeforePattern, allow.line, message, vec![loss(allow, who)]);
+                self.note((Code::UserBeforePattern, allow.line), message, vec![loss(allow, who)]);
             }
         }
         Some(block)

@@ -49,8 +49,7 @@ pub(super) fn draft(
         block.remarks.insert(0, format!("{name}:{}: role {}", role.line, role.name));
         if role.name != *new {
             rules.note(
-                Code::Renamed,
-                role.line,
+                (Code::Renamed, role.line),
                 format!("the role `{}` is called `{new}` here", role.name),
                 Vec::new(),
             );
@@ -84,7 +83,7 @@ pub(super) fn draft(
                 "`{}` is called `{device}` here and must log in so; `renames.toml` may say another name",
                 client.username
             );
-            rules.note(Code::Renamed, client.line, message, Vec::new());
+            rules.note((Code::Renamed, client.line), message, Vec::new());
         }
         let bound = client.client_id.is_some() && !draft.own_client_ids && !choices.unbound;
         if let Some(id) = client.client_id.as_ref().filter(|_| !draft.own_client_ids) {
@@ -92,7 +91,7 @@ pub(super) fn draft(
         }
         if client.disabled {
             let message = format!("`{}` is disabled, and so it is here", client.username);
-            rules.note(Code::Disabled, client.line, message, Vec::new());
+            rules.note((Code::Disabled, client.line), message, Vec::new());
         }
         draft.devices.push(Device {
             name: device.clone(),

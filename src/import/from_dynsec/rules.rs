@@ -40,7 +40,7 @@ impl Asked {
 }
 
 impl<'f> Rules<'f> {
-    pub(super) fn note(&mut self, code: Code, line: u32, message: String, losses: Vec<Loss>) {
+    pub(super) fn note(&mut self, (code, line): (Code, u32), message: String, losses: Vec<Loss>) {
         let note = Note { code, file: self.name.to_owned(), line, message, losses };
         if !self.notes.contains(&note) {
             self.notes.push(note);
@@ -119,7 +119,7 @@ impl<'f> Rules<'f> {
             match Asked::of(acl.kind) {
                 None => self.unsubscribe(acl),
                 Some(asked) if !acl.allow => self.denial((index, acl), asked, (&mut block, subject)),
-                Some(Asked::Send) => self.add(&mut block, acl, (Key::Publish, &acl.topic), subject),
+                Some(Asked::Send) => self.add(&mut block, (acl, subject), (Key::Publish, &acl.topic)),
                 Some(Asked::Receive) => self.received(acl, (&mut block, subject)),
                 Some(Asked::Subscribe) => self.subscribed((index, acl), (&mut block, subject)),
             }
@@ -130,14 +130,14 @@ impl<'f> Rules<'f> {
         block
     }
 
-    fn add(&mut self, block: &mut Block, acl: &Acl, (key, filter): (Key, &str), subject: For<'_>) {
+    fn add(&mut self, block: &mut Block, (acl, subject): (&Acl, For<'_>), (key, filter): (Key, &str)) {
         let effect = if acl.allow { Effect::Allow } else { Effect::Deny };
         let kind = if acl.kind == AclType::SubscribeLiteral { Kind::Plain } else { Kind::Dynsec };
         let (templates, trouble) = translate(filter, effect, (kind, self.meaning), subject);
         if let Some(trouble) = trouble {
             let (code, what) = describe(trouble, effect);
             let losses = if trouble == Trouble::Unusable { Vec::new() } else { vec![loss(acl, None)] };
-            self.note(code, acl.line, format!("`{}` {what}", shown(acl)), losses);
+            self.note((code, acl.line), format!("`{}` {what}", shown(acl)), losses);
         }
         let origin = format!("{}:{}: {}", self.name, acl.line, shown(acl));
         block.rules.extend(templates.into_iter().map(|template| Rule {
@@ -150,7 +150,7 @@ impl<'f> Rules<'f> {
     fn unsubscribe(&mut self, acl: &Acl) {
         if !acl.allow {
             let message = format!("`{}` is left out: here a subscription may always be given up", shown(acl));
-            self.note(Code::Unsubscribe, acl.line, message, Vec::new());
+            self.note((Code::Unsubscribe, acl.line), message, Vec::new());
         }
     }
 
@@ -160,33 +160,33 @@ impl<'f> Rules<'f> {
                 "`{}` is left out: it denied this spelling of the filter, and others brought the same",
                 shown(acl)
             );
-            return self.note(Code::LiteralWildcard, acl.line, message, Vec::new());
+            return self.note((Code::LiteralWildcard, acl.line), message, Vec::new());
         }
         if !self.is_needed(role, acl, asked) {
             let message =
                 format!("`{}` is left out: nothing after it allows anything that it denies", shown(acl));
-            return self.note(Code::NoEffect, acl.line, message, Vec::new());
+            return self.note((Code::NoEffect, acl.line), message, Vec::new());
         }
         if asked == Asked::Subscribe {
             let message = format!(
                 "`{}` denied subscriptions inside it, not what wider ones brought; here it denies both",
                 shown(acl)
             );
-            self.note(Code::DeniedSubscription, acl.line, message, vec![loss(acl, None)]);
+            self.note((Code::DeniedSubscription, acl.line), message, vec![loss(acl, None)]);
         }
         let key = match asked {
             Asked::Send => Key::DenyPublish,
             Asked::Receive => Key::Hide,
             Asked::Subscribe => Key::DenySubscribe,
         };
-        self.add(block, acl, (key, &acl.topic), subject);
+        self.add(block, (acl, subject), (key, &acl.topic));
         if asked == Asked::Subscribe && self.hides_nothing() && acl.topic.starts_with(['+', '#']) {
             // 2.0 denies what begins with `$` too; a rule here that begins with a wildcard does not.
             let file: &'f Dynsec = self.file;
             let allows = file.roles.iter().flat_map(|role| &role.acls);
             for allow in allows.filter(|other| other.allow && Asked::of(other.kind) == Some(asked)) {
                 if allow.topic.starts_with('$') && self.meets(allow, acl) {
-                    self.add(block, acl, (key, &allow.topic), subject);
+                    self.add(block, (acl, subject), (key, &allow.topic));
                 }
             }
         }
@@ -195,7 +195,7 @@ impl<'f> Rules<'f> {
     /// An allowed delivery is a rule of its own only where it is the subscriptions that are open by default.
     fn received(&mut self, acl: &Acl, (block, subject): (&mut Block, For<'_>)) {
         if self.default_of(Asked::Subscribe) && !self.default_of(Asked::Receive) {
-            self.add(block, acl, (Key::Subscribe, &acl.topic), subject);
+            self.add(block, (acl, subject), (Key::Subscribe, &acl.topic));
         }
     }
 
@@ -206,17 +206,17 @@ impl<'f> Rules<'f> {
                 "`{}` is left out: its role refuses filters with wildcards, which no rule here can; write out the topics, or allow the filter",
                 shown(acl)
             );
-            return self.note(Code::WildcardSubscriptions, acl.line, message, vec![loss(acl, None)]);
+            return self.note((Code::WildcardSubscriptions, acl.line), message, vec![loss(acl, None)]);
         }
         let pattern = acl.kind == AclType::SubscribePattern;
         if pattern && self.hides_nothing() && acl.topic.starts_with(['+', '#']) {
             let message =
                 format!("`{}` covered topics that begin with `$` too in 2.0, here it does not", shown(acl));
             let dollar = Loss { who: None, filter: "$".into(), publish: false, receive: true };
-            self.note(Code::DollarTopics, acl.line, message, vec![dollar]);
+            self.note((Code::DollarTopics, acl.line), message, vec![dollar]);
         }
         if self.default_of(Asked::Receive) {
-            return self.add(block, acl, (Key::Subscribe, &acl.topic), subject);
+            return self.add(block, (acl, subject), (Key::Subscribe, &acl.topic));
         }
         // What is subscribed to is delivered only where an entry allows that as well.
         let file: &'f Dynsec = self.file;
@@ -235,10 +235,10 @@ impl<'f> Rules<'f> {
                 "`{}` is cut down to what `publishClientReceive` of roles that come with it delivers",
                 shown(acl)
             );
-            self.note(Code::NeverDelivered, acl.line, message, vec![loss(acl, None)]);
+            self.note((Code::NeverDelivered, acl.line), message, vec![loss(acl, None)]);
         }
         for filter in both {
-            self.add(block, acl, (Key::Subscribe, &filter), subject);
+            self.add(block, (acl, subject), (Key::Subscribe, &filter));
         }
     }
 
@@ -265,11 +265,11 @@ impl<'f> Rules<'f> {
                 "`defaultACLAccess` allows `{word}` of everything; here of all topics that do not begin with `$`"
             );
             let loss = Loss { who: None, filter: "$".into(), publish, receive };
-            self.note(Code::DefaultAccess, line, message, vec![loss]);
+            self.note((Code::DefaultAccess, line), message, vec![loss]);
         }
         if !defaults.unsubscribe && line > 0 {
             let message = "here a subscription may always be given up".to_owned();
-            self.note(Code::Unsubscribe, line, message, Vec::new());
+            self.note((Code::Unsubscribe, line), message, Vec::new());
         }
         block
     }
@@ -290,8 +290,7 @@ impl<'f> Rules<'f> {
                                 deny.line
                             );
                             self.note(
-                                Code::Priority,
-                                allow.line,
+                                (Code::Priority, allow.line),
                                 message,
                                 vec![loss(allow, None), loss(deny, None)],
                             );
@@ -317,7 +316,7 @@ impl<'f> Rules<'f> {
             publish: true,
             receive: true,
         });
-        self.note(Code::ClientId, client.line, message, if disabled { all.to_vec() } else { Vec::new() });
+        self.note((Code::ClientId, client.line), message, if disabled { all.to_vec() } else { Vec::new() });
     }
 
     /// Names that nothing bears; the plugin skips them.
@@ -341,7 +340,7 @@ impl<'f> Rules<'f> {
                 .map(|named| (named.line, format!("no client is called `{}`", named.name))),
         );
         for (line, message) in found {
-            self.note(Code::Dangling, line, message, Vec::new());
+            self.note((Code::Dangling, line), message, Vec::new());
         }
     }
 
@@ -352,7 +351,7 @@ impl<'f> Rules<'f> {
             let message = format!(
                 "clients without a user name had the rights of the group `{group}`; they are not admitted, `--anonymous` admits them"
             );
-            self.note(Code::Anonymous, *line, message, Vec::new());
+            self.note((Code::Anonymous, *line), message, Vec::new());
             return None;
         }
         let mut block = Block::default();
