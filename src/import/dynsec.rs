@@ -2,6 +2,8 @@
 //!
 //! What this does not know is a mistake: it may be a restriction.
 
+mod raw;
+
 use std::{ops::Range, sync::Arc};
 
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use crate::{
     diag::{Report, Source},
     password::PasswordHash,
 };
+use raw::{RawAcl, RawClient, RawFile, RawGroup, RawNamed, RawRole};
 
 /// SOURCE: 2.1 cuts priorities to this; 2.0 does not.
 const MAX_PRIORITY: i64 = 100_000;
@@ -110,104 +113,6 @@ pub(super) struct Named {
     pub(super) name: String,
     pub(super) priority: i64,
     pub(super) line: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawFile<'t> {
-    #[serde(borrow, default, rename = "defaultACLAccess")]
-    defaults: Option<&'t RawValue>,
-    #[serde(borrow, default)]
-    clients: Vec<&'t RawValue>,
-    #[serde(borrow, default)]
-    groups: Vec<&'t RawValue>,
-    #[serde(borrow, default)]
-    roles: Vec<&'t RawValue>,
-    #[serde(borrow, default)]
-    anonymous_group: Option<&'t RawValue>,
-    #[serde(default)]
-    change_index: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawClient<'t> {
-    username: String,
-    #[serde(default)]
-    textname: Option<String>,
-    #[serde(default)]
-    textdescription: Option<String>,
-    #[serde(default)]
-    clientid: Option<String>,
-    #[serde(default)]
-    disabled: bool,
-    #[serde(default)]
-    password: Option<String>,
-    #[serde(default)]
-    salt: Option<String>,
-    #[serde(default)]
-    iterations: Option<i64>,
-    #[serde(default)]
-    encoded_password: Option<String>,
-    #[serde(borrow, default)]
-    roles: Vec<&'t RawValue>,
-    #[serde(borrow, default)]
-    groups: Vec<&'t RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGroup<'t> {
-    groupname: String,
-    #[serde(default)]
-    #[expect(dead_code, reason = "known, and said nowhere")]
-    textname: Option<String>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "known, and said nowhere")]
-    textdescription: Option<String>,
-    #[serde(borrow, default)]
-    roles: Vec<&'t RawValue>,
-    #[serde(borrow, default)]
-    clients: Vec<&'t RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRole<'t> {
-    rolename: String,
-    #[serde(default)]
-    textname: Option<String>,
-    #[serde(default)]
-    textdescription: Option<String>,
-    #[serde(default)]
-    allowwildcardsubs: Option<bool>,
-    #[serde(borrow, default)]
-    acls: Vec<&'t RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAcl {
-    acltype: String,
-    topic: String,
-    #[serde(default)]
-    priority: i64,
-    #[serde(default)]
-    allow: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNamed {
-    #[serde(alias = "username", alias = "groupname", alias = "rolename")]
-    name: String,
-    #[serde(default = "no_priority")]
-    priority: i64,
-}
-
-/// SOURCE: what the plugin takes where none is written.
-fn no_priority() -> i64 {
-    -1
 }
 
 /// Reads `source`; every mistake is told with its line. `text` is what it was made of, with the hashes.

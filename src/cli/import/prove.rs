@@ -168,7 +168,7 @@ impl Ask<'_, '_> {
         for topic in topics.iter().filter(|topic| !topic.starts_with("$SYS")) {
             let theirs = client.publish(topic, PAYLOAD)? < REFUSED;
             let request = Request::Publish { topic, qos: 1, retain: false, payload_bytes: 1 };
-            self.compare("publish", (topic, &request), theirs, true);
+            self.compare(("publish", topic), &request, (theirs, true));
         }
         Ok(())
     }
@@ -207,12 +207,8 @@ impl Ask<'_, '_> {
                     let mut filters = ours.iter().filter_map(|filter| Filter::parse(filter).ok());
                     filters.any(|filter| filter.matches(name))
                 });
-                self.compare(
-                    "receive",
-                    (topic, &Request::Receive { topic }),
-                    came.contains(*topic),
-                    subscribed,
-                );
+                let answers = (came.contains(*topic), subscribed);
+                self.compare(("receive", topic), &Request::Receive { topic }, answers);
             }
         }
         Ok(())
@@ -225,10 +221,9 @@ impl Ask<'_, '_> {
     /// Notes a difference between their answer and ours, which is no where nothing brings the message.
     fn compare(
         &mut self,
-        action: &'static str,
-        (topic, request): (&str, &Request<'_>),
-        theirs: bool,
-        reachable: bool,
+        (action, topic): (&'static str, &str),
+        request: &Request<'_>,
+        (theirs, reachable): (bool, bool),
     ) {
         self.proved.questions += 1;
         let decision = self.proof.snapshot.authorize(&self.person.device, self.client_id, request);
