@@ -14,7 +14,15 @@
 
 mod read;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use crate::fs;
 
 pub use read::{Read, ReadError, Sampled};
 
@@ -142,6 +150,39 @@ impl fmt::Display for Escaped<'_> {
             ch => write!(f, "{ch}"),
         })
     }
+}
+
+/// Longest file that is read, in bytes. Ours have five thousand.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// The numbers that the plugin has written into this directory, if any; taken for the claim of the broker's user.
+///
+/// # Errors
+///
+/// It cannot be read, is a link or no file, too large, or not of the format. Never cites any of the file.
+pub fn read(directory: &Path) -> Result<Option<Read>, FileError> {
+    let path = directory.join(FILE);
+    match fs::read_untrusted(&path, MAX_BYTES) {
+        Ok(text) => Read::parse(&text).map(Some).map_err(|error| FileError::Malformed { path, error }),
+        Err(fs::ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::Read(error)),
+    }
+}
+
+/// Why the numbers cannot be had.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(fs::ReadError),
+    /// It is not what the plugin writes.
+    #[error("`{}`: {error}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: ReadError,
+    },
 }
 
 /// All families in the text format.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use citronella::{
     diag::{Code, Report},
-    snapshot::{Permissions, Snapshot},
+    snapshot::{Loaded, Permissions, Snapshot},
 };
 use serde::Serialize;
 
@@ -86,9 +86,14 @@ fn permissions() -> Permissions {
     }
 }
 
+/// The files as the broker will judge them.
+pub(crate) fn look(world: &World) -> Loaded {
+    Snapshot::load(world.config(), permissions())
+}
+
 /// A snapshot for a verb that needs sound files; the findings are the failure otherwise.
 pub(crate) fn load(world: &World) -> Result<Snapshot, Failure> {
-    let loaded = Snapshot::load(world.config(), permissions());
+    let loaded = look(world);
     loaded.snapshot.ok_or_else(|| Failure::new("the files cannot be used").findings(&loaded.report))
 }
 

@@ -262,7 +262,7 @@ fn state_directory(folder: &Path) -> PathBuf {
 }
 
 /// Where the settings say that the plugin writes; nothing if they cannot be read.
-fn kept_state_directory(config: &Path) -> Option<PathBuf> {
+pub(crate) fn kept_state_directory(config: &Path) -> Option<PathBuf> {
     let text = citronella::fs::read(config, citronella::fs::MAX_FILE_BYTES).ok()?;
     let mut report = Report::new();
     let settings = config::parse(config, &text.text, &mut report).settings;

@@ -21,6 +21,7 @@ mod registry;
 mod rights;
 mod shell;
 mod span;
+mod status;
 mod test;
 mod world;
 
@@ -57,6 +58,7 @@ enum Verb {
     Cert(cert::Verb),
     #[command(subcommand)]
     Password(password::Verb),
+    Status(status::Arguments),
     Check(check::Arguments),
     Explain(explain::Arguments),
     Test(test::Arguments),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Device(verb) => device::run(&world, &output, verb),
         Verb::Cert(verb) => cert::run(&world, &output, verb),
         Verb::Password(verb) => password::run(&world, &output, verb),
+        Verb::Status(arguments) => status::run(&world, &output, &arguments),
         Verb::Check(arguments) => check::run(&world, &output, &arguments),
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
