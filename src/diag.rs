@@ -171,6 +171,22 @@ impl Diagnostic {
         self
     }
 
+    /// The cited line and the part to blame, each in a line of its own that begins with a line end; none where the
+    /// whole file is meant.
+    #[must_use]
+    pub fn cited(&self) -> Option<String> {
+        let (source, span) = self.place.as_ref()?;
+        if span.is_empty() && span.start == 0 {
+            return None;
+        }
+        let (line, column) = source.position(span.start);
+        let cited = source.line(line);
+        let pad = usize::try_from(column).unwrap_or(1) - 1;
+        let blamed = source.text().get(span.clone()).unwrap_or_default();
+        let width = blamed.lines().next().map_or(1, |text| text.chars().count().max(1));
+        Some(format!("\n  | {}\n  | {:pad$}{}", Visible(cited), "", "^".repeat(width)))
+    }
+
     /// The same with a remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -195,15 +211,8 @@ impl fmt::Display for Diagnostic {
                 None => Ok(()),
             };
         }
-        if let Some((source, span)) = &self.place
-            && !(span.is_empty() && span.start == 0)
-        {
-            let (line, column) = source.position(span.start);
-            let cited = source.line(line);
-            let pad = usize::try_from(column).unwrap_or(1) - 1;
-            let blamed = source.text().get(span.clone()).unwrap_or_default();
-            let width = blamed.lines().next().map_or(1, |text| text.chars().count().max(1));
-            write!(f, "\n  | {}\n  | {:pad$}{}", Visible(cited), "", "^".repeat(width))?;
+        if let Some(cited) = self.cited() {
+            f.write_str(&cited)?;
         }
         if let Some(help) = &self.help {
             write!(f, "\n  = help: {}", Visible(help))?;

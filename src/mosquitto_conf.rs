@@ -51,19 +51,62 @@ pub struct ReadError {
 ///
 /// The first file or folder that cannot be read.
 pub fn read(named: &Named) -> Result<Vec<Directive>, ReadError> {
-    let mut directives = Vec::new();
+    let Reading { directives, unread, .. } = read_all(named);
+    match unread.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(directives),
+    }
+}
+
+/// As much of a configuration as can be read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The lines of all files, in the broker's order.
+    pub directives: Vec<Directive>,
+    /// The files that were read, in that order.
+    pub files: Vec<PathBuf>,
+    /// What could not be read, and the `include_dir` that asks for it; none for a file that the broker is started with.
+    pub unread: Vec<(Option<Directive>, ReadError)>,
+}
+
+/// As [`read`], and goes on where something cannot be read.
+#[must_use]
+pub fn read_all(named: &Named) -> Reading {
+    let mut reading = Reading::default();
     for path in &named.0 {
-        for directive in read_one(path)? {
-            if directive.key == "include_dir" {
-                for file in included(Path::new(directive.value.trim_end()))? {
-                    directives.extend(read_one(&file)?);
+        match read_one(path) {
+            Err(error) => reading.unread.push((None, error)),
+            Ok(directives) => {
+                reading.files.push(path.clone());
+                for directive in directives {
+                    if directive.key == "include_dir" {
+                        reading.include(directive);
+                    } else {
+                        reading.directives.push(directive);
+                    }
                 }
-            } else {
-                directives.push(directive);
             }
         }
     }
-    Ok(directives)
+    reading
+}
+
+impl Reading {
+    fn include(&mut self, directive: Directive) {
+        let files = included(Path::new(directive.value.trim_end()));
+        let parts = files.and_then(|files| {
+            files.into_iter().map(|file| Ok((read_one(&file)?, file))).collect::<Result<Vec<_>, _>>()
+        });
+        match parts {
+            Err(error) => self.unread.push((Some(directive), error)),
+            Ok(parts) => {
+                for (directives, file) in parts {
+                    self.directives.extend(directives);
+                    self.files.push(file);
+                }
+            }
+        }
+    }
 }
 
 fn read_one(path: &Path) -> Result<Vec<Directive>, ReadError> {
@@ -141,7 +184,8 @@ pub fn per_listener_settings(directives: &[Directive]) -> Option<&Directive> {
 }
 
 /// As the broker reads a switch: `true` or `1`, whatever follows.
-fn is_true(value: &str) -> bool {
+#[must_use]
+pub fn is_true(value: &str) -> bool {
     value.split_whitespace().next().is_some_and(|value| value == "true" || value == "1")
 }
 

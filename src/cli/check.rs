@@ -12,10 +12,10 @@ use advice::Look;
 
 mod advice;
 mod cited;
-mod codes;
+mod texts;
 
 use super::{
-    Answer,
+    Answer, codes,
     files::BROKER_USER,
     output::{Failure, Outcome, Output},
     world::World,
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
     if let Some(code) = &arguments.explain {
-        return codes::explain(output, code.as_deref());
+        return codes::explain::<Code>(output, code.as_deref());
     }
     let mut loaded = Snapshot::load(world.config(), permissions());
     let look = if arguments.strict_subscribe { Look::AsIfStrict } else { Look::AsItIs };

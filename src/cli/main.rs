@@ -9,7 +9,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser:
 
 mod cert;
 mod check;
+mod codes;
 mod device;
+mod doctor;
 mod explain;
 mod files;
 mod import;
@@ -60,6 +62,7 @@ enum Verb {
     Password(password::Verb),
     Status(status::Arguments),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     Explain(explain::Arguments),
     Test(test::Arguments),
     Import(import::Arguments),
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Verb::Password(verb) => password::run(&world, &output, verb),
         Verb::Status(arguments) => status::run(&world, &output, &arguments),
         Verb::Check(arguments) => check::run(&world, &output, &arguments),
+        Verb::Doctor(arguments) => doctor::run(&world, &output, &arguments),
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
         Verb::Import(arguments) => import::run(&output, &arguments),

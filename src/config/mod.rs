@@ -58,7 +58,7 @@ pub use mask::without_secrets;
 pub use records::{AUDIT_KEYS, Audit, AuditTo, METRICS_KEYS, Metrics};
 pub use roles::{RoleId, Roles};
 pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, STATE_DIRECTORY, Settings};
-pub use words::suggestion;
+pub use words::{nearest, suggestion};
 
 /// Everything that `citronella.toml` says, checked.
 #[derive(Debug)]

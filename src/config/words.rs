@@ -5,19 +5,25 @@
 #[must_use]
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
-    // A short word resembles everything.
-    let near = if word.chars().count() <= 3 { 1 } else { 2 };
-    let nearest = known
-        .iter()
-        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 2 * near)
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= near)
-        .min();
-    match nearest {
-        Some((_, candidate)) => Some(format!("did you mean `{candidate}`?")),
+    match nearest(word, known.iter().copied()) {
+        Some(candidate) => Some(format!("did you mean `{candidate}`?")),
         None if known.is_empty() || known.len() > LISTED => None,
         None => Some(format!("known here: {}", list(known))),
     }
+}
+
+/// The one of `known` that `word` was probably meant to be; none if all are too far from it.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A short word resembles everything.
+    let near = if word.chars().count() <= 3 { 1 } else { 2 };
+    known
+        .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 2 * near)
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= near)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// The words in backticks with commas between.

@@ -84,8 +84,20 @@ pub(super) fn fingerprints(reader: &mut Reader, entry: &Entry<'_, '_>) -> Vec<Fi
     texts.iter().filter_map(|text| fingerprint(reader, text)).collect()
 }
 
+/// Of the fingerprints that older guides compare.
+const SHA1_DIGITS: usize = 40;
+
 fn fingerprint(reader: &mut Reader, text: &Text<'_>) -> Option<Fingerprint> {
-    text.text.parse().map_err(|error| reader.error(text.span.clone(), format!("{error}"))).ok()
+    let read = text.text.parse();
+    if read.is_err() && hex_digits(text.text).is_some_and(|digits| digits.len() == SHA1_DIGITS) {
+        reader.error_help(
+            text.span.clone(),
+            "this is a SHA-1 fingerprint, as `openssl x509 -fingerprint` prints it; SHA-256 has 64 hexadecimal digits",
+            "`openssl x509 -noout -fingerprint -sha256 -in FILE` prints it",
+        );
+        return None;
+    }
+    read.map_err(|error| reader.error(text.span.clone(), format!("{error}"))).ok()
 }
 
 /// A date with its time and its offset from UTC.

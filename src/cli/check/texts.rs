@@ -1,79 +1,29 @@
 //! What each kind of warning means: `citronella check --explain CODE`.
 
-use std::fmt;
+use citronella::diag::Code;
 
-use citronella::{config, diag::Code};
-use serde::Serialize;
+use super::super::codes::{Kind, Text};
 
-use super::super::{
-    Answer,
-    output::{Failure, Outcome, Output},
-};
+impl Kind for Code {
+    const VERB: &str = "check";
+    const WHAT: &str = "warning";
 
-/// What a kind of warning is about, how it comes about, and what to do.
-struct Text {
-    title: &'static str,
-    meaning: &'static str,
-    example: &'static str,
-    fix: &'static str,
-}
-
-/// Explains one kind of warning, or names all of them.
-pub(super) fn explain(output: &Output, wanted: Option<&str>) -> Answer {
-    let Some(name) = wanted else {
-        let all: Vec<Explained> = Code::ALL.into_iter().map(Explained).collect();
-        output.result(&List(&all), &all)?;
-        return Ok(Outcome::Yes);
-    };
-    let Some(code) = Code::find(name) else {
-        let meant = config::suggestion(name, Code::ALL.map(Code::as_str));
-        return Err(Failure::new(format!("there is no warning `{name}`"))
-            .help(meant.unwrap_or_else(|| "`citronella check --explain` names all".to_owned())));
-    };
-    output.result(&Explained(code), &Explained(code))?;
-    Ok(Outcome::Yes)
-}
-
-struct Explained(Code);
-
-struct List<'a>(&'a [Explained]);
-
-impl fmt::Display for List<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Explained(code) in self.0 {
-            writeln!(f, "{:<24} {}", code.as_str(), text(*code).title)?;
-        }
-        f.write_str("\n`citronella check --explain CODE` tells more of one.")
+    fn all() -> &'static [Self] {
+        &Self::ALL
     }
-}
 
-impl fmt::Display for Explained {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Text { title, meaning, example, fix } = text(self.0);
-        writeln!(f, "{}: {title}\n\n{meaning}\n\nExample:", self.0)?;
-        for line in example.lines() {
-            writeln!(f, "  {line}")?;
-        }
-        writeln!(f, "\nWhat to do: {fix}")?;
-        write!(
-            f,
-            "\nIf it is as it should be, say so in citronella.toml:\n  [check]\n  allow = [{{ code = \"{}\", at = \"NAME\", reason = \"…\" }}]",
-            self.0
-        )
+    fn name(self) -> &'static str {
+        self.as_str()
     }
-}
 
-impl Serialize for Explained {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct as _;
-        let Text { title, meaning, example, fix } = text(self.0);
-        let mut fields = serializer.serialize_struct("Explained", 5)?;
-        fields.serialize_field("code", self.0.as_str())?;
-        fields.serialize_field("title", title)?;
-        fields.serialize_field("meaning", meaning)?;
-        fields.serialize_field("example", example)?;
-        fields.serialize_field("fix", fix)?;
-        fields.end()
+    fn text(self) -> Text {
+        text(self)
+    }
+
+    fn more(self) -> Option<String> {
+        Some(format!(
+            "If it is as it should be, say so in citronella.toml:\n  [check]\n  allow = [{{ code = \"{self}\", at = \"NAME\", reason = \"…\" }}]"
+        ))
     }
 }
 
@@ -235,18 +185,14 @@ fn text(code: Code) -> Text {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
+    use crate::codes;
 
     #[test]
     fn every_warning_is_explained_with_an_example_and_a_way_out() {
-        let mut titles = HashSet::new();
+        codes::assert_explained::<Code>();
         for code in Code::ALL {
-            let Text { title, meaning, example, fix } = text(code);
-            assert!(titles.insert(title), "{code}: {title}");
-            assert!(meaning.len() > 60 && meaning.ends_with('.'), "{code}");
-            assert!(!example.is_empty() && fix.ends_with('.') && !title.ends_with('.'), "{code}");
+            assert!(!text(code).example.is_empty(), "{code}");
         }
     }
 }

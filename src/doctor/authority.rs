@@ -1,0 +1,149 @@
+//! The authorities in a `cafile`, and what of theirs has no business on a broker.
+
+use std::{fs, path::Path};
+
+use super::{
+    Code, Exam, Finding, certificate, folder,
+    key::{self, KeyFile},
+    pem::Cert,
+};
+use crate::{mosquitto_conf::Directive, secret::Secret};
+
+/// Larger than any key.
+const KEY_BYTES: u64 = 64 * 1024;
+
+impl Exam<'_> {
+    /// What is wrong with the authorities that a listener believes.
+    pub(super) fn authorities(&mut self, line: &Directive, authorities: &[Cert]) {
+        let place = self.setup.place(line);
+        let path = Path::new(&line.value);
+        if authorities.iter().all(|cert| !cert.is_authority()) {
+            let name = authorities.first().map_or("nobody", |cert| cert.name());
+            let message = format!(
+                "`{}` holds the certificate of `{name}`, which is no authority: every client is refused",
+                path.display()
+            );
+            let found = Finding::error(Code::NotAnAuthority, message)
+                .help("`cafile` is the certificate of the authority that signed the devices' certificates");
+            self.push(found.at(place));
+            return;
+        }
+        for cert in authorities.iter().filter(|cert| cert.is_authority()) {
+            let what = format!("the authority `{}`", cert.name());
+            let help = ["make a new one and give the devices certificates of it, before the old one ends: sudo citronella init".to_owned()];
+            self.validity(line, cert, (Code::CaExpired, &what, &help));
+            self.authority_name(line, cert);
+            if cert.view.version == 3 && cert.view.key_usage.is_empty() {
+                let message = format!(
+                    "{what} does not say what its key is for, as `openssl req -x509` leaves it: strict clients refuse what it signs"
+                );
+                let found = Finding::warning(Code::CaWithoutKeyUsage, message)
+                    .help("make one with `-addext keyUsage=critical,keyCertSign,cRLSign`, or with `sudo citronella init`");
+                self.push(found.at(self.setup.place(line)));
+            }
+            let root_is_here = authorities.iter().any(|other| other.is_named_by(cert));
+            if !cert.view.self_issued && !root_is_here {
+                let message = format!(
+                    "{what} stands here without `{}`, which signed it: the broker refuses every client",
+                    cert.view.issuer
+                );
+                let found = Finding::error(Code::CaIncomplete, message).help(format!(
+                    "append the certificate of the one above: `cat ROOT.crt | sudo tee -a {}`",
+                    path.display()
+                ));
+                self.push(found.at(self.setup.place(line)));
+            }
+        }
+        self.left_behind(line, path, authorities);
+    }
+
+    fn authority_name(&mut self, line: &Directive, cert: &Cert) {
+        let name = cert.name();
+        let host = name.contains('.') && !name.contains([' ', '/']) || name == "localhost";
+        if host {
+            let message = format!(
+                "the authority is called `{name}`, like a host: its certificate and that of the host are easily taken for each other"
+            );
+            let found = Finding::warning(Code::CaNamedLikeHost, message).help(
+                "call an authority after the house or the firm: sudo citronella init --authority 'Rossi'",
+            );
+            self.push(found.at(self.setup.place(line)));
+        }
+        if cert.view.subject.contains("emailAddress=") || cert.view.subject.contains("Email=") {
+            let message = format!(
+                "the authority shows an e-mail address to everybody who connects: `{}`",
+                cert.view.subject
+            );
+            let found = Finding::warning(Code::EmailInName, message).help(
+                "leave it empty the next time you make an authority; `sudo citronella init` asks for none",
+            );
+            self.push(found.at(self.setup.place(line)));
+        }
+    }
+
+    /// An authority's key beside its certificate, and the file in which `openssl -CAcreateserial` counts.
+    fn left_behind(&mut self, line: &Directive, path: &Path, authorities: &[Cert]) {
+        let Some(folder) = path.parent() else { return };
+        let keys: Vec<Vec<u8>> =
+            authorities.iter().filter(|cert| cert.is_authority()).filter_map(Cert::public_key).collect();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        for name in folder::names(folder) {
+            let file = folder.join(&name);
+            if !fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() <= KEY_BYTES) {
+                continue;
+            }
+            if name.ends_with(".srl") {
+                let message = format!(
+                    "`{}` is all that is known of what this authority has signed: nobody can say which certificates are out, or take one back",
+                    file.display()
+                );
+                let found = Finding::warning(Code::SerialFile, message)
+                    .help("`sudo citronella init` makes an authority that keeps a record, and `citronella cert revoke` takes one back")
+                    .help(format!("once no device shows a certificate of the old one: sudo rm {}", file.display()));
+                self.push(found.at(self.setup.place(line)));
+            }
+            // By its name only where the content cannot tell.
+            let alike = name.ends_with(".key") && name.starts_with(&*stem);
+            let looks = alike || name.ends_with(".key") || name.ends_with(".pem");
+            let Some(bytes) = fs::read(&file).ok().filter(|_| looks).map(Secret::new) else { continue };
+            let weakness = match key::read(&bytes) {
+                KeyFile::Plain(Some(public)) if keys.contains(&public) => None,
+                KeyFile::Encrypted(weakness) if alike => Some(weakness),
+                _ => continue,
+            };
+            let open = weakness.is_none();
+            let message = format!(
+                "the authority's key lies on the broker, `{}`{}: whoever gets into this machine can make himself any device",
+                file.display(),
+                if open { ", and without a passphrase" } else { "" }
+            );
+            let found = if open {
+                Finding::error(Code::CaKeyOnBroker, message)
+            } else {
+                Finding::warning(Code::CaKeyOnBroker, message)
+            };
+            let found = found
+                .help(format!("the broker never needs it: move it to where you make certificates, or to a stick, `sudo mv {} /media/STICK/`", file.display()));
+            self.push(found.at(self.setup.place(line)));
+            if let Some(Some(weakness)) = weakness {
+                let message = format!("the authority's key `{}` is encrypted {weakness}", file.display());
+                let shown = file.display();
+                let found = Finding::warning(Code::WeakKeyEncryption, message)
+                    .help(format!("sudo openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in {shown} -out {shown}.new && sudo mv {shown}.new {shown}"));
+                self.push(found.at(self.setup.place(line)));
+            }
+        }
+    }
+}
+
+/// For [`super::crl`]: whether an authority signs devices itself: none that signed another one here does.
+pub(super) fn issues_devices(authorities: &[Cert]) -> impl Iterator<Item = &Cert> {
+    authorities.iter().filter(move |cert| {
+        let signs_another = authorities
+            .iter()
+            .any(|other| other.is_authority() && !other.view.self_issued && cert.is_named_by(other));
+        cert.is_authority() && !signs_another
+    })
+}
+
+pub(super) use certificate::{day, days, is_ending};

@@ -1,0 +1,276 @@
+//! What mends findings without a choice to make: lines of the configuration and modes of files, shown before they are
+//! changed, and the old file kept.
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{Finding, reach};
+use crate::{
+    diag::Visible,
+    fs::{Locked, ReplaceError},
+    mosquitto_conf::Directive,
+};
+
+/// A change that mends a finding.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fix {
+    /// A line of a file, counted from 1, in another wording.
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Without its end.
+        new: String,
+    },
+    /// Who may read a file.
+    Access {
+        /// The file.
+        path: PathBuf,
+        /// The group that it is given, by name.
+        group: String,
+        /// Permission bits.
+        mode: u32,
+    },
+}
+
+impl Fix {
+    pub(super) fn line(old: &Directive, new: &str) -> Self {
+        Self::Line { file: old.file.clone(), line: old.line, new: new.trim_end().to_owned() }
+    }
+
+    /// The same key with another value.
+    pub(super) fn value(old: &Directive, value: &str) -> Self {
+        Self::line(old, &format!("{} {value}", old.key))
+    }
+
+    /// The line as a comment.
+    pub(super) fn comment(old: &Directive) -> Self {
+        Self::line(old, &format!("# {} {}", old.key, old.value))
+    }
+
+    pub(super) fn access(path: &Path, group: &str, mode: u32) -> Self {
+        Self::Access { path: path.to_owned(), group: group.to_owned(), mode }
+    }
+}
+
+/// Why the changes were not made, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum FixError {
+    /// A file could not be read or given other rights.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be replaced.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
+    /// The file is another one by now.
+    #[error("{} has changed since it was looked at", .0.display())]
+    Changed(PathBuf),
+}
+
+/// All changes together. Prints as a diff.
+#[derive(Debug, Default)]
+pub struct Plan {
+    files: Vec<Change>,
+    access: Vec<Access>,
+}
+
+#[derive(Debug)]
+struct Change {
+    path: PathBuf,
+    old: Vec<u8>,
+    /// Line numbers with the old and the new wording.
+    lines: Vec<(usize, String, String)>,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+struct Access {
+    path: PathBuf,
+    group: String,
+    mode: u32,
+    before: String,
+}
+
+impl Plan {
+    /// What mends the findings that can be mended so.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read again.
+    pub fn of(findings: &[Finding]) -> Result<Self, FixError> {
+        let mut plan = Self::default();
+        for fix in findings.iter().filter_map(|found| found.fix.as_ref()) {
+            match fix {
+                Fix::Line { file, line, new } => plan.line(file, *line, new)?,
+                Fix::Access { path, group, mode } => {
+                    let found =
+                        fs::metadata(path).map_err(|source| FixError::Io { path: path.clone(), source })?;
+                    let before = reach::access(&found);
+                    let access = Access { path: path.clone(), group: group.clone(), mode: *mode, before };
+                    match plan.access.iter_mut().find(|other| other.path == access.path) {
+                        // Of two wishes the one for fewer rights.
+                        Some(other) => other.mode &= access.mode,
+                        None => plan.access.push(access),
+                    }
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn line(&mut self, file: &Path, number: usize, new: &str) -> Result<(), FixError> {
+        let at = match self.files.iter().position(|change| change.path == file) {
+            Some(at) => at,
+            None => {
+                let old = fs::read(file).map_err(|source| FixError::Io { path: file.to_owned(), source })?;
+                self.files.push(Change { path: file.to_owned(), old, lines: Vec::new() });
+                self.files.len() - 1
+            }
+        };
+        let Some(change) = self.files.get_mut(at) else { return Ok(()) };
+        let old = change.old.split(|byte| *byte == b'\n').nth(number - 1).unwrap_or_default();
+        let old = String::from_utf8_lossy(old).trim_end_matches('\r').to_owned();
+        if !change.lines.iter().any(|(seen, ..)| *seen == number) {
+            change.lines.push((number, old, new.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.access.is_empty()
+    }
+
+    /// How many lines and files change.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.access.len() + self.files.iter().map(|change| change.lines.len()).sum::<usize>()
+    }
+
+    /// Makes the changes, each file whole or not at all; of each file of the configuration the old one is kept.
+    /// Returns where.
+    ///
+    /// # Errors
+    ///
+    /// The first that fails; what was done before stays done.
+    pub fn apply(&self) -> Result<Vec<PathBuf>, FixError> {
+        let mut kept = Vec::new();
+        for change in &self.files {
+            let locked = Locked::new(&change.path)?;
+            let io = |source| FixError::Io { path: change.path.clone(), source };
+            if fs::read(locked.path()).map_err(io)? != change.old {
+                return Err(FixError::Changed(change.path.clone()));
+            }
+            let mode = fs::metadata(locked.path()).map_err(io)?.mode() & 0o7777;
+            let backup = unused(&change.path);
+            fs::copy(locked.path(), &backup).map_err(io)?;
+            fs::set_permissions(&backup, fs::Permissions::from_mode(mode)).map_err(io)?;
+            locked.replace(&change.mended())?;
+            kept.push(backup);
+        }
+        for access in &self.access {
+            let io = |source| FixError::Io { path: access.path.clone(), source };
+            let file = fs::File::open(&access.path).map_err(io)?;
+            let group = nix::unistd::Group::from_name(&access.group).ok().flatten();
+            // The group first: the other way round its old members could read for a moment.
+            if let Some(group) = group {
+                std::os::unix::fs::fchown(&file, None, Some(group.gid.as_raw())).map_err(io)?;
+            }
+            file.set_permissions(fs::Permissions::from_mode(access.mode)).map_err(io)?;
+        }
+        Ok(kept)
+    }
+}
+
+impl Change {
+    fn mended(&self) -> Vec<u8> {
+        let mut lines: Vec<Vec<u8>> = self.old.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        for (number, _, new) in &self.lines {
+            if let Some(line) = lines.get_mut(number - 1) {
+                let end: &[u8] = if line.ends_with(b"\r") { b"\r" } else { b"" };
+                *line = [new.as_bytes(), end].concat();
+            }
+        }
+        lines.join(&b'\n')
+    }
+}
+
+/// A name beside the file that is not taken, and that `include_dir` passes over.
+fn unused(path: &Path) -> PathBuf {
+    let first = path.with_added_extension("old");
+    let next = (2..).map(|number| path.with_added_extension(format!("old{number}")));
+    std::iter::once(first.clone()).chain(next).find(|path| !path.exists()).unwrap_or(first)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for change in &self.files {
+            if !std::mem::take(&mut first) {
+                writeln!(f)?;
+            }
+            let path = change.path.display();
+            write!(f, "--- {path}\n+++ {path}")?;
+            let mut lines: Vec<_> = change.lines.iter().collect();
+            lines.sort();
+            for (number, old, new) in lines {
+                write!(f, "\n@@ -{number} +{number} @@\n-{}\n+{}", Visible(old), Visible(new))?;
+            }
+        }
+        for access in &self.access {
+            if !std::mem::take(&mut first) {
+                writeln!(f)?;
+            }
+            let Access { path, group, mode, before } = access;
+            write!(f, "{}: {before} becomes {mode:04o}, group {group}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directive(file: &Path, line: usize, key: &str, value: &str) -> Directive {
+        Directive { file: file.to_owned(), line, key: key.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn lines_change_in_one_step_and_the_old_file_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tls.conf");
+        fs::write(&file, "port 8883\r\ntls_version tlsv1\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let fixes = [
+            Fix::comment(&directive(&file, 2, "tls_version", "tlsv1")),
+            Fix::line(&directive(&file, 1, "port", "8883"), "listener 8883"),
+        ];
+        let findings = fixes.map(|fix| Finding::error(super::super::Code::TlsVersion, "x").fix(fix));
+        let plan = Plan::of(&findings).unwrap();
+        let path = file.display();
+        assert_eq!(
+            plan.to_string(),
+            format!(
+                "--- {path}\n+++ {path}\n@@ -1 +1 @@\n-port 8883\n+listener 8883\n@@ -2 +2 @@\n-tls_version tlsv1\n+# tls_version tlsv1"
+            )
+        );
+        let kept = plan.apply().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "listener 8883\r\n# tls_version tlsv1\n");
+        assert_eq!(kept, [dir.path().join("tls.conf.old")]);
+        assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "port 8883\r\ntls_version tlsv1\n");
+        for path in [&file, &kept[0]] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600);
+        }
+        assert!(matches!(plan.apply(), Err(FixError::Changed(_))), "it is another file by now");
+    }
+}

@@ -1,0 +1,127 @@
+//! What undoes our plugin, and whether its files are right.
+
+use std::path::Path;
+
+use super::{
+    Code, Exam, Finding,
+    fix::Fix,
+    setup::{is_ours, is_plugin},
+};
+use crate::{
+    mosquitto_conf::{self, Directive},
+    snapshot::{Permissions, Snapshot},
+};
+
+const DEFAULT_CONFIG: &str = "/etc/citronella/citronella.toml";
+
+impl Exam<'_> {
+    pub(super) fn guard(&mut self, citronella: Option<&Path>) {
+        let setup = self.setup;
+        let all: Vec<&Directive> = setup.every_line().collect();
+        if !all.iter().any(|line| is_ours(line)) {
+            if let Some(config) = citronella {
+                let message = format!(
+                    "{} is there, and the broker does not load the plugin that reads it: nothing is guarded",
+                    config.display()
+                );
+                self.push(
+                    Finding::error(Code::PluginNotLoaded, message)
+                        .help("`sudo citronella init` writes the lines for Mosquitto into /etc/mosquitto/conf.d/citronella.conf"),
+                );
+            }
+            return;
+        }
+        if setup.per_listener
+            && let Some(line) = setup.globals.iter().rfind(|line| line.key == "per_listener_settings")
+        {
+            let found = Finding::error(
+                Code::PerListenerSettings,
+                "with `per_listener_settings` the plugin guards only the listener under whose line it stands, and Mosquitto 2.0.11 does not start",
+            )
+            .help("take the line out: one `plugin` line outside all listeners guards all of them");
+            self.push(found.at(setup.place(line)));
+        }
+        for listener in &setup.listeners {
+            let plugins: Vec<&Directive> = setup.plugins(listener).filter(|line| is_plugin(line)).collect();
+            if let Some(ours) = plugins.iter().position(|line| is_ours(line))
+                && let Some(first) = plugins.first().filter(|_| ours > 0)
+            {
+                let message = format!(
+                    "the plugin `{}` is asked before Citronella, and may let in whom Citronella refuses",
+                    first.value
+                );
+                let found = Finding::error(Code::PluginOrder, message)
+                    .help("move Citronella's `plugin` line, with its `plugin_opt_config`, above it");
+                self.push(found.at(setup.place(first)));
+            }
+            if listener.has_tls() {
+                for line in mosquitto_conf::identity_options(&listener.directives) {
+                    let message = format!(
+                        "with `{}` the broker never asks the plugin who comes in, and does not start with it",
+                        line.key
+                    );
+                    let found = Finding::error(Code::IdentityOption, message)
+                        .help("take the line out: the plugin reads the name in the certificate itself")
+                        .fix(Fix::comment(line));
+                    self.push(found.at(setup.place(line)));
+                }
+            }
+            if let Some(line) = listener.get("mount_point") {
+                let message = format!(
+                    "rules for clients of {} have to begin with `{}`: the plugin sees topics with it",
+                    listener.name(),
+                    line.value.trim()
+                );
+                let found = Finding::warning(Code::MountPoint, message)
+                    .help("take the line out, and write what each device may do into its role");
+                self.push(found.at(setup.place(line)));
+            }
+        }
+        for ours in all.iter().filter(|line| is_ours(line)) {
+            let option = all.iter().find(|line| line.key == "plugin_opt_config" && line.file == ours.file);
+            self.settings(ours, option.copied());
+        }
+    }
+
+    /// The files that the plugin will read, judged as it will judge them.
+    fn settings(&mut self, ours: &Directive, option: Option<&Directive>) {
+        let config = option.map_or(Path::new(DEFAULT_CONFIG), |line| Path::new(line.value.trim()));
+        let line = option.unwrap_or(ours);
+        if !config.exists() {
+            if option.is_none() {
+                let found = Finding::error(
+                    Code::Settings,
+                    format!("the broker does not start: there is no {}", config.display()),
+                )
+                .help("sudo citronella init");
+                self.push(found.at(self.setup.place(line)));
+            }
+            return;
+        }
+        let user = self.setup.user.ids.as_ref().map(|ids| ids.user);
+        let permissions = user.map_or(Permissions::Judge, |user| Permissions::JudgeFor { user });
+        let loaded = Snapshot::load(config, permissions);
+        let (errors, _) = loaded.report.count();
+        let Some(first) = loaded.report.iter().find(|found| found.code.is_none()).filter(|_| errors > 0)
+        else {
+            return;
+        };
+        let message = format!("the broker does not start: {}", first.message);
+        let more =
+            if errors > 1 { format!(", this and {} more mistakes", errors - 1) } else { String::new() };
+        let place = first.place.as_ref().map(|(source, span)| {
+            let (line, column) = source.position(span.start);
+            format!("{}:{line}:{column}", source.path().display())
+        });
+        let found = Finding::error(Code::Settings, message).help(format!(
+            "{}`sudo citronella --config {} check` shows it{more}",
+            place.map(|place| format!("it is in {place}; ")).unwrap_or_default(),
+            config.display()
+        ));
+        let found = match &first.help {
+            Some(help) => found.help(help.clone()),
+            None => found,
+        };
+        self.push(found.at(self.setup.place(line)));
+    }
+}

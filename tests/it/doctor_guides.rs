@@ -1,0 +1,203 @@
+//! The mistakes of the guides that people follow, made with the tools of the guides: does `doctor` name each of them?
+
+use std::fs;
+
+use crate::{doctor_support::Ward, support::plugin};
+
+/// The openssl recipe of a guide of 2018 as it stands: authority and server certificate on the broker itself, the
+/// questions of `openssl req` answered alike both times.
+fn home_guide() -> Ward {
+    let ward = Ward::new();
+    ward.sh("mkdir certs ca_certificates && cd certs
+         openssl genrsa -des3 -passout pass:secret -out ca.key 2048 2>/dev/null
+         openssl req -new -x509 -days 3650 -key ca.key -passin pass:secret -out ca.crt \
+           -subj '/C=JP/ST=Tokyo/O=Home/CN=User-PC.local/emailAddress=me@example.com'
+         openssl genrsa -out server.key 2048 2>/dev/null
+         openssl req -new -out server.csr -key server.key \
+           -subj '/C=JP/ST=Tokyo/O=Home/CN=User-PC.local/emailAddress=me@example.com'
+         openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -passin pass:secret -CAcreateserial \
+           -out server.crt -days 3650 2>/dev/null");
+    ward.conf(
+        "allow_anonymous false\npassword_file DIR/passwd\nport 8883\ncafile DIR/certs/ca.crt\n\
+         certfile DIR/certs/server.crt\nkeyfile DIR/certs/server.key\ntls_version tlsv1\n",
+    );
+    ward.write("passwd", "");
+    ward.mode("passwd", 0o640);
+    ward
+}
+
+/// The one of 2016: a board and a broker, both keys with a passphrase.
+fn board_guide() -> Ward {
+    let ward = Ward::new();
+    ward.sh(
+        "openssl req -new -x509 -extensions v3_ca -newkey rsa:2048 -nodes -days 730 -keyout m2mqtt_ca.key \
+           -out m2mqtt_ca.crt -subj '/C=IT/ST=Italy/L=Rome/O=Test/OU=Test/CN=Test Root/emailAddress=me@example.com' 2>/dev/null
+         mkdir stick && mv m2mqtt_ca.key stick/
+         openssl genrsa -des3 -passout pass:secret -out m2mqtt_srv.key 2048 2>/dev/null
+         openssl req -new -key m2mqtt_srv.key -passin pass:secret -out m2mqtt_srv.csr -subj '/C=IT/O=Test/CN=localhost'
+         openssl x509 -req -in m2mqtt_srv.csr -CA m2mqtt_ca.crt -CAkey stick/m2mqtt_ca.key -CAcreateserial \
+           -out m2mqtt_srv.crt -days 730 2>/dev/null",
+    );
+    ward.conf(
+        "listener 8883\ncafile DIR/m2mqtt_ca.crt\ncertfile DIR/m2mqtt_srv.crt\nkeyfile DIR/m2mqtt_srv.key\ntls_version tlsv1\n",
+    );
+    ward
+}
+
+#[test]
+fn the_home_guides_broker_has_every_mistake_of_its_guide() {
+    home_guide().expect(&[
+        "ca-key-on-broker",
+        "ca-named-like-host",
+        "ca-without-key-usage",
+        "certificate-v1",
+        "certificate-without-names",
+        "email-in-name",
+        "long-certificate",
+        "no-client-certificate",
+        "port-line",
+        "same-name-as-ca",
+        "serial-file",
+        "tls-version",
+        "weak-key-encryption",
+    ]);
+}
+
+#[test]
+fn the_board_guides_broker_has_every_mistake_of_its_guide() {
+    board_guide().expect(&[
+        "ca-without-key-usage",
+        "certificate-v1",
+        "certificate-without-names",
+        "email-in-name",
+        "key-passphrase",
+        "no-client-certificate",
+        "no-way-in",
+        "serial-file",
+        "tls-version",
+    ]);
+}
+
+#[test]
+fn openssl_agrees_about_the_certificates_of_the_guides() {
+    let ward = home_guide();
+    let text = ward.sh("openssl x509 -in certs/server.crt -noout -text");
+    assert!(text.contains("Version: 1 (0x0)") && !text.contains("Subject Alternative Name"), "{text}");
+    let verified = ward.sh("openssl verify -CAfile certs/ca.crt certs/server.crt 2>&1 || true");
+    assert!(
+        verified.contains("self-signed certificate") || verified.contains("self signed certificate"),
+        "{verified}"
+    );
+    assert!(ward.sh("head -1 certs/ca.key").contains("ENCRYPTED"));
+    let ward = board_guide();
+    let strict = ward.sh("openssl verify -x509_strict -CAfile m2mqtt_ca.crt m2mqtt_srv.crt 2>&1 || true");
+    assert!(strict.contains("CA cert does not include key usage extension"), "{strict}");
+}
+
+broker_test!(the_brokers_themselves_say_so, |kind| {
+    // Old TLS: no start, and without the line it starts.
+    let ward = board_guide();
+    ward.sh("openssl rsa -in m2mqtt_srv.key -passin pass:secret -out m2mqtt_srv.key 2>/dev/null");
+    let said = ward.refused_by(kind).expect("it does not start");
+    assert!(said.contains("Unsupported tls_version \"tlsv1\""), "{said}");
+    let outcome = ward.doctor(&["--fix", "--yes"]);
+    assert!(outcome.stderr.contains("-tls_version tlsv1\n+# tls_version tlsv1"), "{outcome:?}");
+    assert_eq!(ward.refused_by(kind), None);
+    assert!(!ward.codes().contains("tls-version"));
+
+    // A passphrase, and nobody to type it.
+    let ward = board_guide();
+    ward.sh("sed -i /tls_version/d mosquitto.conf");
+    assert!(ward.refused_by(kind).is_some());
+    assert!(ward.codes().contains("key-passphrase"));
+    let help =
+        ward.findings().iter().find(|found| found["code"] == "key-passphrase").unwrap()["help"][0].clone();
+    let step = help.as_str().unwrap().split('`').nth(1).unwrap().replace("sudo ", "");
+    ward.sh(&step.replace("openssl pkey", "openssl pkey -passin pass:secret"));
+    assert_eq!(ward.refused_by(kind), None, "the step that is printed mends it");
+    assert!(!ward.codes().contains("key-passphrase"));
+});
+
+broker_test!(a_path_with_a_slip_is_found_again, |kind| {
+    let ward = home_guide();
+    ward.sh("sed -i -e /tls_version/d -e s,certs/ca.crt,ca_cetificates/ca.crt, mosquitto.conf");
+    assert!(ward.refused_by(kind).is_some());
+    let found = ward.findings();
+    let missing = found.iter().find(|found| found["code"] == "missing-file").unwrap();
+    assert_eq!(missing["help"][0], format!("did you mean `{}`?", ward.path("certs/ca.crt").display()));
+    assert_eq!(missing["line"], 5);
+    ward.doctor(&["--fix", "--yes"]);
+    assert!(!ward.codes().contains("missing-file"));
+    assert_eq!(ward.refused_by(kind), None);
+});
+
+broker_test!(a_key_that_only_root_may_read_is_told_with_the_step_that_mends_it, |kind| {
+    let ward = home_guide();
+    ward.sh("sed -i -e /tls_version/d -e '/^user/d' mosquitto.conf");
+    ward.sh("chgrp mosquitto passwd; chmod 600 certs/server.key; chown root:root certs/server.key");
+    let said = ward.refused_by(kind).expect("it does not start");
+    assert!(said.contains("Unable to load server key file"), "{said}");
+    let found = ward.findings();
+    let unread = found.iter().find(|found| found["code"] == "unreadable-file").unwrap();
+    ward.sh(&unread["help"][0].as_str().unwrap().replace("sudo ", ""));
+    assert!(!ward.codes().contains("unreadable-file"));
+    assert_eq!(ward.refused_by(kind), None, "the step that is printed mends it");
+});
+
+#[test]
+fn certificates_whose_names_count_for_nothing_are_told() {
+    let ward = Ward::new();
+    ward.sound();
+    ward.tls_conf("");
+    ward.expect(&[]);
+    ward.sh("sed -i /use_identity/d mosquitto.conf");
+    ward.expect(&["certificate-name-unused"]);
+    ward.sh("sed -i /require_certificate/d mosquitto.conf");
+    ward.expect(&["no-client-certificate", "no-way-in"]);
+}
+
+#[test]
+fn an_address_that_stands_where_names_stand_is_told() {
+    let ward = Ward::new();
+    ward.sound();
+    ward.tls_conf("");
+    let sign = |subject: &str, names: &str| {
+        ward.sh(&format!(
+            "openssl req -new -key broker.key -out b.csr -subj '/CN={subject}'
+             printf '{names}basicConstraints=CA:FALSE\\n' > b.ext
+             openssl x509 -req -in b.csr -CA ca.crt -CAkey away/ca.key -set_serial 9 -days 300 -extfile b.ext -out broker.crt 2>/dev/null"
+        ));
+    };
+    sign("192.168.1.5", "");
+    ward.expect(&["address-as-name"]);
+    sign("broker", "subjectAltName=DNS:192.168.1.5\\n");
+    ward.expect(&["address-as-name"]);
+    sign("broker", "subjectAltName=IP:192.168.1.5\\n");
+    ward.expect(&["only-addresses"]);
+    sign("broker", "subjectAltName=IP:192.168.1.5,DNS:broker.lan\\n");
+    ward.expect(&[]);
+}
+
+#[test]
+fn a_sha_1_fingerprint_is_called_by_its_name() {
+    let ward = Ward::new();
+    ward.sound();
+    let printed = ward.sh("openssl x509 -in broker.crt -noout -fingerprint");
+    let sha1 = printed.trim().split('=').nth(1).unwrap();
+    ward.write("etc/citronella.toml", "version = 1\n[registry]\nfile = \"devices.toml\"\n");
+    ward.write(
+        "etc/devices.toml",
+        format!("version = 1\n[lamp]\ncertificates = [{{ sha256 = \"{sha1}\" }}]\n"),
+    );
+    ward.tls_conf("");
+    ward.sh("sed -i /use_identity/d mosquitto.conf");
+    let plugin = plugin();
+    let conf = fs::read_to_string(ward.path("mosquitto.conf")).unwrap();
+    ward.conf(&format!("{conf}plugin {}\nplugin_opt_config DIR/etc/citronella.toml\n", plugin.display()));
+    ward.sh("sed -i 1d mosquitto.conf");
+    let found = ward.findings();
+    let settings =
+        found.iter().find(|found| found["code"] == "settings").unwrap_or_else(|| panic!("{found:?}"));
+    assert!(settings["message"].as_str().unwrap().contains("this is a SHA-1 fingerprint"), "{settings}");
+    assert!(settings["help"].to_string().contains("-fingerprint -sha256"), "{settings}");
+}
