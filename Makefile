@@ -35,6 +35,7 @@ deps: ## install what building and the demo need (Debian; only what is missing)
 
 test-deps: ## the same and what only the tests need
 	@tests/host/deps test
+	@tests/host/judges
 
 brokers: test-deps ## fetch Debian's other Mosquitto releases for the tests
 	@tests/brokers/fetch $(BROKERS)

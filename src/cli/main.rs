@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
+mod bundle;
 mod cert;
 mod check;
 mod codes;
@@ -58,6 +59,7 @@ enum Verb {
     Device(device::Verb),
     #[command(subcommand)]
     Cert(cert::Verb),
+    Bundle(bundle::Arguments),
     #[command(subcommand)]
     Password(password::Verb),
     Status(status::Arguments),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Verb::Init(arguments) => init::run(&world, &output, arguments),
         Verb::Device(verb) => device::run(&world, &output, verb),
         Verb::Cert(verb) => cert::run(&world, &output, verb),
+        Verb::Bundle(arguments) => bundle::run(&world, &output, arguments),
         Verb::Password(verb) => password::run(&world, &output, verb),
         Verb::Status(arguments) => status::run(&world, &output, &arguments),
         Verb::Check(arguments) => check::run(&world, &output, &arguments),

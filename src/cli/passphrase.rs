@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, IsTerminal as _, Read as _},
     path::PathBuf,
+    sync::Arc,
 };
 
 use citronella::secret::Secret;
@@ -18,6 +19,8 @@ const MAX_BYTES: u64 = 65_535;
 
 const CA_INSTEAD: &str = "--ca-passphrase-file, --ca-passphrase-fd or CITRONELLA_CA_PASSPHRASE";
 const KEY_INSTEAD: &str = "--key-passphrase-file, --key-passphrase-fd or CITRONELLA_KEY_PASSPHRASE";
+
+const KEY_VARIABLE: &str = "CITRONELLA_KEY_PASSPHRASE";
 
 /// Where the passphrase of the authority's key comes from.
 #[derive(clap::Args, Clone, Default)]
@@ -64,13 +67,39 @@ pub(crate) struct KeyPassphrase {
     /// Ask for a passphrase for the device's key
     #[arg(long, conflicts_with_all = ["key_passphrase_file", "key_passphrase_fd"])]
     key_passphrase: bool,
+    /// What was asked for already.
+    #[arg(skip)]
+    known: Option<Arc<Secret>>,
 }
 
 impl KeyPassphrase {
+    /// Asks nobody any more.
+    pub(crate) fn know(&mut self, passphrase: Arc<Secret>) {
+        self.known = Some(passphrase);
+    }
+
+    /// The passphrase for a key that is to be encrypted: given, or asked for twice.
+    pub(crate) fn must_choose(&self) -> Result<Secret, Failure> {
+        match self.choose()? {
+            Some(passphrase) => Ok(passphrase),
+            None => prompt_twice("passphrase for the device's key: ", KEY_INSTEAD),
+        }
+    }
+
+    /// The passphrase of a key that is encrypted already.
+    pub(crate) fn ask(&self) -> Result<Secret, Failure> {
+        match given(self.key_passphrase_file.as_ref(), self.key_passphrase_fd, KEY_VARIABLE)? {
+            Some(passphrase) => Ok(passphrase),
+            None => prompt("passphrase of the device's key: ", KEY_INSTEAD),
+        }
+    }
+
     /// The passphrase for a device's key, if there is to be one.
     pub(crate) fn choose(&self) -> Result<Option<Secret>, Failure> {
-        let given =
-            given(self.key_passphrase_file.as_ref(), self.key_passphrase_fd, "CITRONELLA_KEY_PASSPHRASE")?;
+        if let Some(known) = &self.known {
+            return Ok(Some(Secret::new(known.expose().to_vec())));
+        }
+        let given = given(self.key_passphrase_file.as_ref(), self.key_passphrase_fd, KEY_VARIABLE)?;
         match (given, self.key_passphrase) {
             (Some(secret), _) => Ok(Some(secret)),
             (None, true) => prompt_twice("passphrase for the device's key: ", KEY_INSTEAD).map(Some),

@@ -7,39 +7,22 @@
 //!   thunder10.key     0600  encrypted if there is a passphrase; absent if it was made on the device
 //!   connect.txt       0644  the mosquitto_pub line
 //! ```
-//!
-//! It is made beside its place and moved there whole.
 #![forbid(unsafe_code)]
 
-use std::{
-    fs::{self, DirBuilder, File, TryLockError},
-    io,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use thiserror::Error;
 
+pub use super::folder::{FolderError, OnExisting};
 use super::{
+    folder::{self, NewFile},
     issue::Certified,
     key::{KeyError, PrivateKey},
-    sign::hex,
-    store::{self, FileError, PRIVATE, PUBLIC, at},
 };
 use crate::{ident::DeviceName, secret::Secret};
 
 const CONNECT: &str = "connect.txt";
 const CA: &str = "ca.crt";
-
-/// What to do when the folder is there.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OnExisting {
-    /// Leave it.
-    Refuse,
-    /// Replace it, if it holds nothing but a bundle.
-    Replace,
-}
 
 /// Where the broker is, as the device shall call it, and what to try.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +46,17 @@ pub enum KeyFile<'a> {
     OnDevice,
 }
 
+/// Why there is no bundle.
+#[derive(Debug, Error)]
+pub enum BundleError {
+    /// No folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The key could not be encoded.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
 /// Everything that goes into the folder.
 pub struct Bundle<'a> {
     /// The device; the folder and files are called after it.
@@ -75,23 +69,6 @@ pub struct Bundle<'a> {
     pub key: KeyFile<'a>,
     /// For the line to paste.
     pub connect: Try<'a>,
-}
-
-/// Why there is no folder.
-#[derive(Debug, Error)]
-pub enum BundleError {
-    /// Not replaced unasked.
-    #[error("{} exists already", .0.display())]
-    Exists(PathBuf),
-    /// Not replaced even when asked.
-    #[error("{} has files that are not of a bundle, so it is not replaced", .0.display())]
-    Foreign(PathBuf),
-    /// The file system refused.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The key could not be encoded.
-    #[error(transparent)]
-    Key(#[from] KeyError),
 }
 
 /// The name of the folder for a device; what is hidden or means a folder itself gets its dot spelled out.
@@ -109,14 +86,9 @@ pub fn folder_name(name: &DeviceName) -> String {
 /// # Errors
 ///
 /// The folder exists, or is to be replaced but holds foreign files.
-pub fn check(parent: &Path, name: &DeviceName, on_existing: OnExisting) -> Result<(), BundleError> {
-    let target = parent.join(folder_name(name));
-    match fs::symlink_metadata(&target) {
-        Err(_) => Ok(()),
-        Ok(_) if on_existing == OnExisting::Refuse => Err(BundleError::Exists(target)),
-        Ok(found) if found.is_dir() && is_bundle(&target, &folder_name(name)) => Ok(()),
-        Ok(_) => Err(BundleError::Foreign(target)),
-    }
+pub fn check(parent: &Path, name: &DeviceName, on_existing: OnExisting) -> Result<(), FolderError> {
+    let folder = folder_name(name);
+    folder::check(&parent.join(&folder), &file_names(&folder), on_existing)
 }
 
 /// Writes the folder into `parent` and returns its path. Killed at any instant, it is there whole or not at all.
@@ -129,9 +101,6 @@ pub fn check(parent: &Path, name: &DeviceName, on_existing: OnExisting) -> Resul
 pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Result<PathBuf, BundleError> {
     check(parent, bundle.name, on_existing)?;
     let folder = folder_name(bundle.name);
-    let target = parent.join(&folder);
-    sweep(parent, &folder);
-    let draft = Draft::create(parent, &folder)?;
     let key = match bundle.key {
         KeyFile::Plain(key) => Some(key.to_plain_pem()?),
         KeyFile::Encrypted(key, passphrase, iterations) => {
@@ -139,124 +108,19 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
         }
         KeyFile::OnDevice => None,
     };
-    let write = |name: &str, bytes: &[u8], mode| store::create(&draft.path.join(name), bytes, mode);
-    write(CA, bundle.ca_pem.as_bytes(), PUBLIC)?;
-    write(&format!("{folder}.crt"), bundle.certified.chain_pem().as_bytes(), PUBLIC)?;
-    if let Some(key) = key {
-        write(&format!("{folder}.key"), key.expose(), PRIVATE)?;
-    }
-    write(CONNECT, connect_text(bundle, &folder).as_bytes(), PUBLIC)?;
-    store::sync(&draft.path).map_err(at("write", &draft.path))?;
-    let kept = match on_existing {
-        OnExisting::Replace if target.exists() => exchange(&draft.path, &target),
-        OnExisting::Refuse | OnExisting::Replace => {
-            renameat2(AT_FDCWD, &draft.path, AT_FDCWD, &target, RenameFlags::RENAME_NOREPLACE)
-                .map_err(io::Error::from)
-                // File systems that cannot say so: a rename takes the place of an empty folder at most.
-                .or_else(|error| match error.raw_os_error() {
-                    Some(libc::EINVAL) => fs::rename(&draft.path, &target),
-                    _ => Err(error),
-                })
-        }
-    };
-    match kept {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(BundleError::Exists(target));
-        }
-        other => other.map_err(at("write", &target))?,
-    }
-    store::sync(parent).map_err(at("write", parent))?;
-    Ok(target)
+    let [ca, certificate, key_name, connect] = file_names(&folder);
+    let mut files = vec![
+        NewFile::public(&ca, bundle.ca_pem.to_owned()),
+        NewFile::public(&certificate, bundle.certified.chain_pem().to_owned()),
+    ];
+    files.extend(key.map(|key| NewFile::private(&key_name, key)));
+    files.push(NewFile::public(&connect, connect_text(bundle, &folder)));
+    Ok(folder::write(parent, &folder, &files, (on_existing, &file_names(&folder)))?)
 }
 
-/// Puts the draft in the place of the old folder; the old one ends up where the draft was.
-fn exchange(draft: &Path, target: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, draft, AT_FDCWD, target, RenameFlags::RENAME_EXCHANGE) {
-        // File systems that cannot: for an instant there is no folder, never half of one.
-        Err(nix::errno::Errno::EINVAL) => {
-            let old = draft.with_extension("old");
-            fs::rename(target, &old)?;
-            fs::rename(draft, target)?;
-            fs::rename(&old, draft)
-        }
-        other => Ok(other?),
-    }
-}
-
-/// How often a draft is begun that somebody else sweeps away.
-const TRIES: usize = 8;
-
-/// A folder beside the final one, locked by us; gone when dropped, unless it was moved.
-struct Draft {
-    path: PathBuf,
-    _lock: File,
-}
-
-impl Draft {
-    fn create(parent: &Path, folder: &str) -> Result<Self, FileError> {
-        let mut random = [0; 8];
-        for _ in 0..TRIES {
-            getrandom::fill(&mut random).map_err(|error| at("write", parent)(error.into()))?;
-            let path = parent.join(format!("{}{}", draft_prefix(folder), hex(&random)));
-            DirBuilder::new().mode(0o700).create(&path).map_err(at("make", &path))?;
-            let draft = File::open(&path).and_then(|folder| match folder.try_lock() {
-                Ok(()) => Ok(Self { path: path.clone(), _lock: folder }),
-                Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-                Err(TryLockError::Error(error)) => Err(error),
-            });
-            match draft {
-                Ok(draft) if path.exists() => return Ok(draft),
-                // Somebody's sweep came between, and takes it away.
-                Ok(_) => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotFound) => {
-                }
-                Err(error) => {
-                    // A file system without locks, for one.
-                    let _ = fs::remove_dir(&path);
-                    return Err(at("lock", &path)(error));
-                }
-            }
-        }
-        Err(at("make a folder in", parent)(io::ErrorKind::ResourceBusy.into()))
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn draft_prefix(folder: &str) -> String {
-    format!(".citronella-{folder}-")
-}
-
-/// Removes drafts of this bundle whose writer was killed: the system unlocked them. They hold keys.
-fn sweep(parent: &Path, folder: &str) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    let prefix = draft_prefix(folder);
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let ours = name.to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(is_draft_suffix);
-        if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Sixteen digits, with or without the `.old` of [`exchange`].
-fn is_draft_suffix(text: &str) -> bool {
-    let digits = text.strip_suffix(".old").unwrap_or(text);
-    digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Whether nothing but a bundle's files is in it.
-fn is_bundle(path: &Path, folder: &str) -> bool {
-    let ours = [CA.to_owned(), CONNECT.to_owned(), format!("{folder}.crt"), format!("{folder}.key")];
-    fs::read_dir(path).is_ok_and(|mut entries| {
-        entries
-            .all(|entry| entry.is_ok_and(|entry| ours.iter().any(|name| entry.file_name() == name.as_str())))
-    })
+/// What a bundle's files are called.
+fn file_names(folder: &str) -> [String; 4] {
+    [CA.to_owned(), format!("{folder}.crt"), format!("{folder}.key"), CONNECT.to_owned()]
 }
 
 /// `connect.txt`.

@@ -243,6 +243,11 @@ impl PrivateKey {
             .map_err(|_| refused)
     }
 
+    /// PKCS#8 version 1, plain, for formats that encrypt it themselves.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
     /// The public half as the DER of a SubjectPublicKeyInfo.
     #[must_use]
     pub fn public_der(&self) -> &[u8] {

@@ -18,9 +18,11 @@
 mod authority;
 pub mod bundle;
 mod create;
+mod folder;
 pub mod inspect;
 mod issue;
 mod key;
+pub mod kit;
 mod ledger;
 mod names;
 mod profile;

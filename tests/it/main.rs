@@ -34,6 +34,7 @@ mod broker_robust;
 mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;
+mod cli_bundle;
 mod cli_cert;
 mod cli_cert_renew;
 mod cli_cert_revoke;

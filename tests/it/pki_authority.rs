@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use citronella::pki::{
     Authority, AuthorityError, KeyError, KeyKind, Kind, NewAuthority, PrivateKey, Reason, Revocation, State,
-    bundle::{BundleError, OnExisting},
+    bundle::{BundleError, FolderError, OnExisting},
     inspect,
 };
 use jiff::Timestamp;
@@ -188,7 +188,10 @@ fn a_bundle_replaces_a_bundle_when_told_and_nothing_else_ever() {
     let parent = house.folder.path();
     let path = house.bundle(parent, "thunder10", &one).unwrap();
     let certificate = || fs::read_to_string(path.join("thunder10.crt")).unwrap();
-    assert!(matches!(house.bundle(parent, "thunder10", &two), Err(BundleError::Exists(_))));
+    assert!(matches!(
+        house.bundle(parent, "thunder10", &two),
+        Err(BundleError::Folder(FolderError::Exists(_)))
+    ));
     assert_eq!(certificate(), one.chain_pem());
     let replace = |issued| {
         write_bundle(
@@ -201,7 +204,7 @@ fn a_bundle_replaces_a_bundle_when_told_and_nothing_else_ever() {
     replace(&two).unwrap();
     assert_eq!(certificate(), two.chain_pem());
     fs::write(path.join("notes.txt"), "mine").unwrap();
-    assert!(matches!(replace(&one), Err(BundleError::Foreign(_))));
+    assert!(matches!(replace(&one), Err(BundleError::Folder(FolderError::Foreign(_)))));
     assert_eq!(fs::read_to_string(path.join("notes.txt")).unwrap(), "mine");
     let litter = fs::read_dir(parent)
         .unwrap()

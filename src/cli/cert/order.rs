@@ -12,7 +12,7 @@ use citronella::{
     pki::{
         Authority, DEVICE_DAYS, DeviceRequest, Entry, Issued, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS,
         SigningRequest, State, Subject,
-        bundle::{self, Bundle, BundleError, KeyFile, OnExisting, Try},
+        bundle::{self, Bundle, FolderError, KeyFile, OnExisting, Try},
         inspect,
     },
     registry::{Certificates, Fingerprint},
@@ -66,6 +66,28 @@ pub(crate) struct HandOver {
     /// The broker's port, for the line to paste
     #[arg(long, value_name = "PORT", default_value = "8883")]
     port: u16,
+}
+
+impl IssueOptions {
+    /// Where the key's passphrase comes from.
+    pub(crate) const fn key_passphrase(&mut self) -> &mut KeyPassphrase {
+        &mut self.key_passphrase
+    }
+
+    /// Where folders are made.
+    pub(crate) fn out(&self) -> &Path {
+        &self.hand_over.out
+    }
+
+    /// What to do with a folder that is there.
+    pub(crate) fn on_existing(&self) -> OnExisting {
+        self.hand_over.on_existing()
+    }
+
+    /// How the device calls the broker, and where.
+    pub(crate) fn broker(&self, world: &World) -> (String, u16) {
+        (self.hand_over.host.clone().unwrap_or_else(|| world.broker_name()), self.hand_over.port)
+    }
 }
 
 /// What is certified.
@@ -132,13 +154,13 @@ impl<'a> Order<'a> {
         drop(rights);
         match found {
             Ok(()) => {}
-            Err(BundleError::Exists(folder)) => {
+            Err(FolderError::Exists(folder)) => {
                 return match unlisted(world, &authority, &folder, name) {
                     Some(entry) => {
                         let work = Work::List { folder, entry: Box::new(entry) };
                         Ok(Self { name, request, hand_over, work })
                     }
-                    None => Err(Failure::from(BundleError::Exists(folder))
+                    None => Err(Failure::from(FolderError::Exists(folder))
                         .help("take another --out, or replace it with --force")),
                 };
             }

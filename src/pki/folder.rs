@@ -1,0 +1,209 @@
+//! Folders that are handed over: made beside their place and moved there whole.
+#![forbid(unsafe_code)]
+
+use std::{
+    fs::{self, DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use thiserror::Error;
+
+use super::{
+    sign::hex,
+    store::{self, FileError, PRIVATE, PUBLIC, at},
+};
+use crate::secret::Secret;
+
+/// What to do when the folder is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnExisting {
+    /// Leave it.
+    Refuse,
+    /// Replace it, if it holds nothing but files of ours.
+    Replace,
+}
+
+/// Why there is no folder.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// Not replaced unasked.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// Not replaced even when asked.
+    #[error("{} has files that are not of a bundle, so it is not replaced", .0.display())]
+    Foreign(PathBuf),
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// A file of the folder to be.
+pub(crate) struct NewFile {
+    name: String,
+    content: Secret,
+    mode: u32,
+}
+
+impl NewFile {
+    /// For everybody who gets to the folder.
+    pub(crate) fn public(name: &str, content: impl Into<Secret>) -> Self {
+        Self { name: name.to_owned(), content: content.into(), mode: PUBLIC }
+    }
+
+    /// For the owner.
+    pub(crate) fn private(name: &str, content: impl Into<Secret>) -> Self {
+        Self { name: name.to_owned(), content: content.into(), mode: PRIVATE }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Fails as [`write()`] would because of what is there. `ours` are the files that may be replaced.
+///
+/// # Errors
+///
+/// The folder exists, or is to be replaced but holds foreign files.
+pub(crate) fn check(target: &Path, ours: &[String], on_existing: OnExisting) -> Result<(), FolderError> {
+    match fs::symlink_metadata(target) {
+        Err(_) => Ok(()),
+        Ok(_) if on_existing == OnExisting::Refuse => Err(FolderError::Exists(target.to_owned())),
+        Ok(found) if found.is_dir() && holds_only(target, ours) => Ok(()),
+        Ok(_) => Err(FolderError::Foreign(target.to_owned())),
+    }
+}
+
+/// Writes the folder into `parent` and returns its path. Killed at any instant, it is there whole or not at all.
+///
+/// # Errors
+///
+/// As [`check`], or the file system refuses.
+pub(crate) fn write(
+    parent: &Path,
+    folder: &str,
+    files: &[NewFile],
+    (on_existing, ours): (OnExisting, &[String]),
+) -> Result<PathBuf, FolderError> {
+    let target = parent.join(folder);
+    check(&target, ours, on_existing)?;
+    sweep(parent, folder);
+    let draft = Draft::create(parent, folder)?;
+    for NewFile { name, content, mode } in files {
+        store::create(&draft.path.join(name), content.expose(), *mode)?;
+    }
+    store::sync(&draft.path).map_err(at("write", &draft.path))?;
+    let kept = match on_existing {
+        OnExisting::Replace if target.exists() => exchange(&draft.path, &target),
+        OnExisting::Refuse | OnExisting::Replace => {
+            renameat2(AT_FDCWD, &draft.path, AT_FDCWD, &target, RenameFlags::RENAME_NOREPLACE)
+                .map_err(io::Error::from)
+                // File systems that cannot say so: a rename takes the place of an empty folder at most.
+                .or_else(|error| match error.raw_os_error() {
+                    Some(libc::EINVAL) => fs::rename(&draft.path, &target),
+                    _ => Err(error),
+                })
+        }
+    };
+    match kept {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(FolderError::Exists(target));
+        }
+        other => other.map_err(at("write", &target))?,
+    }
+    store::sync(parent).map_err(at("write", parent))?;
+    Ok(target)
+}
+
+/// Puts the draft in the place of the old folder; the old one ends up where the draft was.
+fn exchange(draft: &Path, target: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, draft, AT_FDCWD, target, RenameFlags::RENAME_EXCHANGE) {
+        // File systems that cannot: for an instant there is no folder, never half of one.
+        Err(nix::errno::Errno::EINVAL) => {
+            let old = draft.with_extension("old");
+            fs::rename(target, &old)?;
+            fs::rename(draft, target)?;
+            fs::rename(&old, draft)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// How often a draft is begun that somebody else sweeps away.
+const TRIES: usize = 8;
+
+/// A folder beside the final one, locked by us; gone when dropped, unless it was moved.
+struct Draft {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Draft {
+    fn create(parent: &Path, folder: &str) -> Result<Self, FileError> {
+        let mut random = [0; 8];
+        for _ in 0..TRIES {
+            getrandom::fill(&mut random).map_err(|error| at("write", parent)(error.into()))?;
+            let path = parent.join(format!("{}{}", draft_prefix(folder), hex(&random)));
+            DirBuilder::new().mode(0o700).create(&path).map_err(at("make", &path))?;
+            let draft = File::open(&path).and_then(|folder| match folder.try_lock() {
+                Ok(()) => Ok(Self { path: path.clone(), _lock: folder }),
+                Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(error)) => Err(error),
+            });
+            match draft {
+                Ok(draft) if path.exists() => return Ok(draft),
+                // Somebody's sweep came between, and takes it away.
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotFound) => {
+                }
+                Err(error) => {
+                    // A file system without locks, for one.
+                    let _ = fs::remove_dir(&path);
+                    return Err(at("lock", &path)(error));
+                }
+            }
+        }
+        Err(at("make a folder in", parent)(io::ErrorKind::ResourceBusy.into()))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn draft_prefix(folder: &str) -> String {
+    format!(".citronella-{folder}-")
+}
+
+/// Removes drafts of this folder whose writer was killed: the system unlocked them. They hold keys.
+fn sweep(parent: &Path, folder: &str) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let prefix = draft_prefix(folder);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(is_draft_suffix);
+        if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Sixteen digits, with or without the `.old` of [`exchange`].
+fn is_draft_suffix(text: &str) -> bool {
+    let digits = text.strip_suffix(".old").unwrap_or(text);
+    digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether nothing but these files is in it.
+fn holds_only(path: &Path, ours: &[String]) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| {
+        entries
+            .all(|entry| entry.is_ok_and(|entry| ours.iter().any(|name| entry.file_name() == name.as_str())))
+    })
+}
