@@ -27,6 +27,7 @@ pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod diag;
+pub mod diff;
 pub mod fs;
 pub mod ident;
 pub mod import;

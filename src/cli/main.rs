@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser:
 mod cert;
 mod check;
 mod device;
+mod diff;
 mod explain;
 mod files;
 mod import;
@@ -63,6 +64,7 @@ enum Verb {
     Explain(explain::Arguments),
     Test(test::Arguments),
     Import(import::Arguments),
+    Diff(diff::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
         Verb::Import(arguments) => import::run(&output, &arguments),
+        Verb::Diff(arguments) => diff::run(&world, &output, &arguments),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -57,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "topic",
         ],
     ),
+    ("diff", &["config", "ident", "policy", "registry", "snapshot", "topic"]),
     (
         "plugin",
         &[
@@ -102,6 +103,7 @@ const PURE: &[&str] = &[
     "login",
     "suite",
     "status",
+    "diff",
 ];
 
 const LINES: usize = 400;
