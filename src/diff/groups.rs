@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use super::rights::{Change, Side, rights};
+use super::{
+    ids::{ClientId, alike},
+    rights::{Change, Side, rights},
+};
 use crate::{
     config::ClientIds,
     policy::{Actions, Attributes, Block, Effect, Limits, Subject},
@@ -17,19 +20,6 @@ use crate::{
     snapshot::Snapshot,
     topic::{Level, Placeholder, SHARE},
 };
-
-/// Which client id the report is for.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum ClientId {
-    /// Any that is not among the others.
-    Other,
-    /// The device's name.
-    Own,
-    /// This one: rules spell a text that it makes equal to a level with `{clientid}`.
-    Text(String),
-    /// One that cannot stand in a topic.
-    Unusable,
-}
 
 /// What blocks say, apart from where it is written.
 type Content = BTreeSet<(bool, Actions, String, Option<Limits>)>;
@@ -58,6 +48,16 @@ type Signature = Vec<[Equals; 2]>;
 struct Mentioned {
     holes: Vec<Hole>,
     texts: HashSet<String>,
+    /// Levels with `{clientid}`, and all others that are no wildcards, by how deep they stand.
+    ids: BTreeSet<(usize, Hole)>,
+    beside: HashMap<usize, Beside>,
+}
+
+/// What stands as deep as a level with `{clientid}`.
+#[derive(Default)]
+struct Beside {
+    texts: BTreeSet<String>,
+    holes: BTreeSet<Hole>,
 }
 
 /// The rules that somebody has.
@@ -171,11 +171,16 @@ impl<'a> Reports<'a> {
         let mentioned = Rc::clone(self.mentioned.entry(keys).or_insert_with(|| Rc::new(mention(old, new))));
         let other = other_id(both, &mentioned);
         let usual = signature(both, &mentioned, &other);
-        let mut all = vec![(ClientId::Other, self.changes((keys, usual.clone()), both, &other))];
+        let usually = self.changes((keys, usual.clone()), both, &other);
+        let mut all = vec![(ClientId::Other, Rc::clone(&usually))];
         for (id, text) in self.special_ids(both, &mentioned) {
             let signature = signature(both, &mentioned, &text);
-            if signature != usual {
-                all.push((id, self.changes((keys, signature), both, &text)));
+            if signature == usual {
+                continue;
+            }
+            let changes = self.changes((keys, signature), both, &text);
+            if !alike(&usually, &changes, &both.subject(1, &text)) {
+                all.push((id, changes));
             }
         }
         let differs = all.iter().any(|(_, changes)| !changes.is_empty());
@@ -210,26 +215,20 @@ impl<'a> Reports<'a> {
 
     /// Client ids for which something else may happen: each makes a level equal a text that is spelled.
     fn special_ids(&self, both: &Both<'_>, mentioned: &Mentioned) -> Vec<(ClientId, String)> {
-        let holes: Vec<&Hole> = mentioned
-            .holes
-            .iter()
-            .filter(|(placeholder, ..)| *placeholder == Placeholder::ClientId)
-            .collect();
-        if holes.is_empty() {
+        if mentioned.ids.is_empty() {
             return Vec::new();
         }
-        let values = mentioned.holes.iter().flat_map(|hole| {
-            [0, 1].into_iter().filter_map(|which| {
-                (hole.0 != Placeholder::ClientId).then(|| fill(hole, &both.subject(which, "")))?
-            })
-        });
-        let texts: BTreeSet<String> = mentioned.texts.iter().cloned().chain(values).collect();
         let mut ids: BTreeSet<String> = BTreeSet::new();
-        for (_, prefix, suffix) in holes {
-            let inside = texts.iter().filter_map(|text| {
-                text.strip_prefix(prefix.as_str()).and_then(|text| text.strip_suffix(suffix.as_str()))
+        for (depth, (_, prefix, suffix)) in &mentioned.ids {
+            let Some(beside) = mentioned.beside.get(depth) else { continue };
+            let values = beside.holes.iter().flat_map(|hole| {
+                [fill(hole, &both.subject(0, "")), fill(hole, &both.subject(1, ""))].into_iter().flatten()
             });
-            ids.extend(inside.filter(|id| crate::policy::fillable(id)).map(str::to_owned));
+            let inside = beside.texts.iter().cloned().chain(values).filter_map(|text| {
+                let id = text.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())?;
+                crate::policy::fillable(id).then(|| id.to_owned())
+            });
+            ids.extend(inside);
         }
         let mut all: Vec<(ClientId, String)> =
             both.name.into_iter().map(|name| (ClientId::Own, name.to_owned())).collect();
@@ -268,19 +267,28 @@ fn content(blocks: &[Arc<Block>]) -> Content {
 fn mention(old: &Rules<'_>, new: &Rules<'_>) -> Mentioned {
     let mut holes = BTreeSet::new();
     let mut texts = HashSet::from([SHARE.to_owned(), String::new()]);
+    let mut ids = BTreeSet::new();
+    let mut beside: HashMap<usize, Beside> = HashMap::new();
     let rules = old.blocks().chain(new.blocks()).flat_map(|block| &block.rules);
-    for level in rules.flat_map(|rule| rule.template.levels()) {
+    for (depth, level) in rules.flat_map(|rule| rule.template.levels().enumerate()) {
         match level {
             Level::Text(text) => {
+                beside.entry(depth).or_default().texts.insert(text.to_string());
                 texts.insert(text.into_owned());
             }
             Level::Hole { prefix, placeholder, suffix } => {
-                holes.insert((placeholder, prefix.into_owned(), suffix.into_owned()));
+                let hole = (placeholder, prefix.into_owned(), suffix.into_owned());
+                if hole.0 == Placeholder::ClientId {
+                    ids.insert((depth, hole.clone()));
+                } else {
+                    beside.entry(depth).or_default().holes.insert(hole.clone());
+                }
+                holes.insert(hole);
             }
             Level::Plus | Level::Hash => {}
         }
     }
-    Mentioned { holes: holes.into_iter().collect(), texts }
+    Mentioned { holes: holes.into_iter().collect(), texts, ids, beside }
 }
 
 fn fill((placeholder, prefix, suffix): &Hole, subject: &Subject<'_>) -> Option<String> {

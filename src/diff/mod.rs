@@ -12,6 +12,7 @@
 mod cover;
 mod devices;
 mod groups;
+mod ids;
 mod limits;
 mod rights;
 mod shape;
@@ -23,7 +24,7 @@ use std::{
 };
 
 pub use devices::{About, Effect};
-pub use groups::ClientId;
+pub use ids::ClientId;
 pub use rights::{Change, Kind, Side, rights};
 
 use crate::{ident::ANONYMOUS, policy::Action, snapshot::Snapshot};

@@ -135,7 +135,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 /// Each case asks about thousands of topics.
 fn config() -> ProptestConfig {
     let config = strategies::config();
-    ProptestConfig { cases: config.cases / 10, ..config }
+    ProptestConfig { cases: config.cases / 40, ..config }
 }
 
 proptest! {

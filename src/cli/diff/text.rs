@@ -61,7 +61,7 @@ impl fmt::Display for Text<'_> {
         let parts = [
             (diff.settings.len(), counted(diff.settings.len(), "setting")),
             (proofs, counted(proofs, "device")),
-            (rights, format!("what {rights} may do")),
+            (rights, format!("what {} may do", counted(rights, "client"))),
         ];
         let parts: Vec<String> =
             parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
