@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod diag;
 pub mod doctor;
+pub mod diff;
 pub mod fs;
 pub mod ident;
 pub mod import;

@@ -13,6 +13,7 @@ mod check;
 mod codes;
 mod device;
 mod doctor;
+mod diff;
 mod explain;
 mod files;
 mod import;
@@ -68,6 +69,7 @@ enum Verb {
     Explain(explain::Arguments),
     Test(test::Arguments),
     Import(import::Arguments),
+    Diff(diff::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
         Verb::Import(arguments) => import::run(&output, &arguments),
+        Verb::Diff(arguments) => diff::run(&world, &output, &arguments),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -1,6 +1,9 @@
 //! What is neither rule nor device.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::{
     reader::{Entry, Reader, Value, entries},
@@ -70,6 +73,17 @@ pub enum IdentitySource {
         /// At least one character.
         prefix: Box<str>,
     },
+}
+
+impl fmt::Display for IdentitySource {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommonName => f.write_str("\"cn\""),
+            Self::SanDns => f.write_str("\"san-dns\""),
+            Self::SanUri { prefix } => write!(f, "{{ san-uri = {prefix:?} }}"),
+        }
+    }
 }
 
 /// Who may use which client id.

@@ -81,7 +81,7 @@ pub enum Request<'a> {
 }
 
 /// A set of the three actions that rules speak of.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Actions(u8);
 
 impl Actions {
@@ -152,7 +152,7 @@ impl fmt::Display for Owner {
 }
 
 /// Limits on what the publish rules of one block allow. The default limits nothing.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Limits {
     /// Highest QoS: 0, 1 or 2.
     pub max_qos: Option<u8>,

@@ -57,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "topic",
         ],
     ),
+    ("diff", &["config", "ident", "policy", "registry", "snapshot", "topic"]),
     (
         "plugin",
         &[
@@ -103,6 +104,7 @@ const PURE: &[&str] = &[
     "login",
     "suite",
     "status",
+    "diff",
 ];
 
 const LINES: usize = 400;

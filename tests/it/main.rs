@@ -43,6 +43,7 @@ mod cli_check;
 mod cli_check_allow;
 mod cli_check_warnings;
 mod cli_device;
+mod cli_diff;
 mod cli_examples;
 mod cli_explain;
 mod cli_explain_batch;

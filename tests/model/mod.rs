@@ -127,7 +127,7 @@ fn any_matches(filters: &[Levels], topic: &str) -> bool {
     filters.iter().any(|filter| matches_topic(filter, topic))
 }
 
-fn matches_topic(filter: &[String], topic: &str) -> bool {
+pub(crate) fn matches_topic(filter: &[String], topic: &str) -> bool {
     let hidden = topic.starts_with('$') && matches!(filter[0].as_str(), "+" | "#");
     !hidden && matches(filter, &topic.split('/').collect::<Vec<_>>())
 }

@@ -8,6 +8,7 @@
     reason = "a test stops by panicking"
 )]
 
+mod differences;
 mod laws;
 #[path = "../model/mod.rs"]
 mod model;

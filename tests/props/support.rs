@@ -65,6 +65,11 @@ impl Engine {
         Self { indexes: both(Index::compile), trees: both(Index::compile_tree), wide }
     }
 
+    /// All its rules.
+    pub(crate) fn blocks(&self) -> Vec<Arc<Block>> {
+        self.indexes.iter().flatten().flat_map(|index| index.blocks().to_vec()).collect()
+    }
+
     pub(crate) fn decide<'a>(&'a self, client: &'a Client, ask: (model::Action, &'a str)) -> Decision<'a> {
         let decide = |indexes: &'a [Option<Index>; 2]| {
             let policy = Policy::new(indexes[0].as_ref(), indexes[1].as_ref(), self.wide);
