@@ -36,12 +36,13 @@ impl<'q> Questions<'q> {
         Self { filters, people, texts, most }
     }
 
-    /// First levels that begin with `$`, each as a filter of all below it.
+    /// First levels that begin with `$` in what is asked, each as a filter of all below it.
     pub(super) fn dollars(&self) -> Vec<String> {
-        let names = self.people.iter().map(|person| &*person.name);
-        let spelled = self.filters.iter().map(|(filter, _)| &**filter).chain(names);
-        let first = spelled.filter_map(|text| text.split('/').next()).filter(|first| first.starts_with('$'));
-        let first: BTreeSet<&str> = first.filter(|first| *first != "$share" && *first != "$SYS").collect();
+        let asked = self.people.iter().enumerate().flat_map(|(index, person)| self.topics(person, index));
+        let first: BTreeSet<String> = asked
+            .filter_map(|topic| topic.split('/').next().map(str::to_owned))
+            .filter(|first| first.starts_with('$') && first != "$SYS")
+            .collect();
         first.into_iter().map(|first| format!("{first}/#")).collect()
     }
 
@@ -57,7 +58,9 @@ impl<'q> Questions<'q> {
             .filters
             .iter()
             .flat_map(|(filter, _)| [filter.clone(), filter.replace("%u", &person.name).replace("%c", &id)]);
-        let all: BTreeSet<String> = filled.filter(|filter| Filter::parse(filter).is_ok()).collect();
+        let all: BTreeSet<String> = filled
+            .filter(|filter| Filter::parse(filter).is_ok() && !filter.contains(char::is_control))
+            .collect();
         thin(all.into_iter().collect(), self.most, index)
     }
 
@@ -78,8 +81,11 @@ impl<'q> Questions<'q> {
                 self.spell_out(&filter, &mut topics);
             }
         }
-        let topics =
-            topics.into_iter().filter(|topic| Name::parse(topic).is_ok() && !topic.starts_with("$share/"));
+        // Brokers end the session of whoever sends control characters.
+        let possible = |topic: &String| {
+            Name::parse(topic).is_ok() && !topic.contains(char::is_control) && !topic.starts_with("$share/")
+        };
+        let topics = topics.into_iter().filter(possible);
         thin(topics.collect(), self.most, index)
     }
 
