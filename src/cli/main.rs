@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
 mod bundle;
+mod ca;
 mod cert;
 mod check;
 mod codes;
@@ -64,6 +65,8 @@ enum Verb {
     Cert(cert::Verb),
     Bundle(bundle::Arguments),
     #[command(subcommand)]
+    Ca(ca::Verb),
+    #[command(subcommand)]
     Password(password::Verb),
     Status(status::Arguments),
     Check(check::Arguments),
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.verb {
         Verb::Init(arguments) => init::run(&world, &output, arguments),
         Verb::Device(verb) => device::run(&world, &output, verb),
+        Verb::Ca(verb) => ca::run(&world, &output, verb),
         Verb::Cert(verb) => cert::run(&world, &output, verb),
         Verb::Bundle(arguments) => bundle::run(&world, &output, arguments),
         Verb::Password(verb) => password::run(&world, &output, verb),

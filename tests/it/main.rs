@@ -35,6 +35,8 @@ mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;
 mod cli_bundle;
+mod cli_ca;
+mod cli_ca_crl;
 mod cli_cert;
 mod cli_cert_renew;
 mod cli_cert_revoke;
