@@ -4,6 +4,8 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 bindir ?= $(PREFIX)/bin
+datadir ?= $(PREFIX)/share
+mandir ?= $(datadir)/man
 # Where Debian keeps the libraries of this architecture; the broker's own plugins are there too.
 libdir ?= $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 MULTIARCH = $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || $(CC) -print-multiarch 2>/dev/null)
@@ -19,13 +21,15 @@ SKIP = $(foreach broker,$(filter-out $(BROKERS),$(ALL_BROKERS)),--skip on_$(subs
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGIN := $(TARGET)/release/libcitronella.so
 COMMAND := $(TARGET)/release/citronella
+# Man pages and completions are made, and judged, by tests of the command.
+PAGES = CITRONELLA_PAGES='$(abspath $(TARGET))/pages' $(CARGO) test --quiet --locked --bin citronella
 # How long `make fuzz` stays with each target.
 SECONDS ?= 60
 # Stripped, in bytes: a broker on a small machine has to carry it.
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker fuzz demo install clean
+.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker fuzz demo man completions install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -85,10 +89,22 @@ demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broke
 	$(CARGO) build --locked
 	@KEEP=$(KEEP) tests/demo/run
 
-install: ## copy the release build to DESTDIR and PREFIX (build it first: make release)
+man: ## the man pages, from the same definitions as --help, into target/pages/man
+	@$(PAGES) pages::every_command_has_a_man_page > /dev/null
+
+completions: ## what bash, zsh and fish offer, into target/pages/completions
+	@$(PAGES) pages::the_completions > /dev/null
+
+install: man completions ## copy the release build to DESTDIR and PREFIX (build it first: make release)
 	install -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/mosquitto'
 	install -m 755 $(COMMAND) '$(DESTDIR)$(bindir)/citronella'
 	install -m 644 $(PLUGIN) '$(DESTDIR)$(libdir)/mosquitto/mosquitto_citronella.so'
+	install -d '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(mandir)/man5'
+	install -m 644 $(TARGET)/pages/man/*.1 '$(DESTDIR)$(mandir)/man1'
+	install -m 644 $(TARGET)/pages/man/*.5 '$(DESTDIR)$(mandir)/man5'
+	install -D -m 644 $(TARGET)/pages/completions/citronella.bash '$(DESTDIR)$(datadir)/bash-completion/completions/citronella'
+	install -D -m 644 $(TARGET)/pages/completions/_citronella '$(DESTDIR)$(datadir)/zsh/vendor-completions/_citronella'
+	install -D -m 644 $(TARGET)/pages/completions/citronella.fish '$(DESTDIR)$(datadir)/fish/vendor_completions.d/citronella.fish'
 
 clean: ## remove everything that was built or fetched
 	$(CARGO) clean

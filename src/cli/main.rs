@@ -15,6 +15,8 @@ mod files;
 mod import;
 mod init;
 mod output;
+#[cfg(test)]
+mod pages;
 mod passphrase;
 mod password;
 mod registry;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The keys of a block.
-pub(crate) const KEYS: [&str; 10] = [
+pub const KEYS: [&str; 10] = [
     "publish",
     "subscribe",
     "pubsub",

@@ -54,6 +54,7 @@ use crate::{
 use block::{Asker, Draft, Taken};
 use reader::{Entry, Reader, entries};
 
+pub use block::KEYS as BLOCK_KEYS;
 pub use mask::without_secrets;
 pub use records::{AUDIT_KEYS, Audit, AuditTo, METRICS_KEYS, Metrics};
 pub use roles::{RoleId, Roles};

@@ -29,7 +29,8 @@ use crate::{
     policy::{Attributes, Block, Owner, fillable},
 };
 
-const KEYS: [&str; 8] = ["role", "roles", "attr", "state", "auth", "certificates", "revoked", "password"];
+/// The keys of a device beside those of its block of rules.
+pub const KEYS: [&str; 8] = ["role", "roles", "attr", "state", "auth", "certificates", "revoked", "password"];
 
 /// Reads the text of the registry file at `path`. Mistakes go to `report`; devices without mistakes are
 /// returned even then.

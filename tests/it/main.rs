@@ -63,6 +63,7 @@ mod golden;
 mod harness;
 mod layers;
 mod login_table;
+mod man_docs;
 mod mqtt_client;
 mod pki_authority;
 mod pki_judges;
