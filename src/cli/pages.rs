@@ -200,7 +200,7 @@ fn the_completions_are_scripts_of_their_shells() {
     for ((name, text), judged_by) in
         completions().into_iter().zip([["bash", "-n"], ["zsh", "-n"], ["fish", "--no-execute"]])
     {
-        assert!(String::from_utf8_lossy(&text).contains("--expiring"), "{name}");
+        assert!(String::from_utf8_lossy(&text).contains("expiring"), "{name}");
         let path = folder.join(name);
         fs::write(&path, text).unwrap();
         judge(&judged_by, &path);
