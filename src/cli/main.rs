@@ -19,6 +19,7 @@ mod init;
 mod output;
 mod passphrase;
 mod password;
+mod probe;
 mod registry;
 mod rights;
 mod shell;
@@ -63,6 +64,7 @@ enum Verb {
     Status(status::Arguments),
     Check(check::Arguments),
     Doctor(doctor::Arguments),
+    Probe(probe::Arguments),
     Explain(explain::Arguments),
     Test(test::Arguments),
     Import(import::Arguments),
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Status(arguments) => status::run(&world, &output, &arguments),
         Verb::Check(arguments) => check::run(&world, &output, &arguments),
         Verb::Doctor(arguments) => doctor::run(&world, &output, &arguments),
+        Verb::Probe(arguments) => probe::run(&world, &output, arguments),
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
         Verb::Import(arguments) => import::run(&output, &arguments),

@@ -71,3 +71,4 @@ mod pki_authority;
 mod pki_judges;
 mod pki_kill;
 mod pki_support;
+mod probe_causes;
