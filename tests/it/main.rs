@@ -72,3 +72,4 @@ mod pki_judges;
 mod pki_kill;
 mod pki_support;
 mod probe_causes;
+mod probe_java;
