@@ -40,6 +40,7 @@ pub mod password;
 pub mod pki;
 pub mod plugin;
 pub mod policy;
+pub mod probe;
 pub mod registry;
 pub mod secret;
 pub mod snapshot;

@@ -24,6 +24,7 @@ mod output;
 mod pages;
 mod passphrase;
 mod password;
+mod probe;
 mod registry;
 mod rights;
 mod shell;
@@ -71,6 +72,7 @@ enum Verb {
     Status(status::Arguments),
     Check(check::Arguments),
     Doctor(doctor::Arguments),
+    Probe(probe::Arguments),
     Explain(explain::Arguments),
     Test(test::Arguments),
     Import(import::Arguments),
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Verb::Status(arguments) => status::run(&world, &output, &arguments),
         Verb::Check(arguments) => check::run(&world, &output, &arguments),
         Verb::Doctor(arguments) => doctor::run(&world, &output, &arguments),
+        Verb::Probe(arguments) => probe::run(&world, &output, arguments),
         Verb::Explain(arguments) => explain::run(&world, &output, &arguments),
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
         Verb::Import(arguments) => import::run(&output, &arguments),

@@ -127,6 +127,11 @@ impl KeyPassphrase {
     }
 }
 
+/// The passphrase of a key that exists, asked at the terminal.
+pub(crate) fn of_key(key: &str) -> Result<Secret, Failure> {
+    prompt(&format!("passphrase of {key}: "), "--key-passphrase-file or CITRONELLA_KEY_PASSPHRASE")
+}
+
 /// File before descriptor before environment.
 fn given(file: Option<&PathBuf>, fd: Option<u32>, variable: &str) -> Result<Option<Secret>, Failure> {
     if let Some(path) = file {

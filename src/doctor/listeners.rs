@@ -18,8 +18,15 @@ impl Exam<'_> {
                 });
                 let message =
                     format!("the broker does not start: {} is opened twice{first}", listener.name());
-                let found = Finding::error(Code::ListenerTwice, message)
-                    .help("keep one of them: take the other `listener` line out, with the lines below it that are its own");
+                // Of ours and another the other goes; else the later.
+                let ours = |listener: &Listener| {
+                    listener.get("certfile").is_some_and(|line| line.value.ends_with("/tls/broker.crt"))
+                };
+                let goes = if ours(listener) && !ours(twin) { twin } else { listener };
+                let found = Finding::error(Code::ListenerTwice, message).help(format!(
+                    "keep one of them; this takes the other out, with the lines that are its own: {}",
+                    commented_out(goes)
+                ));
                 self.push(found.at(setup.place(line)));
             }
             self.port_line(listener);
@@ -130,4 +137,15 @@ impl Exam<'_> {
 fn is_same(one: &Listener, other: &Listener) -> bool {
     one.port == other.port
         && (one.bind == other.bind || (one.port != 0 && (one.bind.is_none() || other.bind.is_none())))
+}
+
+/// The command that turns a listener's lines into comments.
+fn commented_out(listener: &Listener) -> String {
+    let Some(line) = &listener.line else { return String::new() };
+    let lines = std::iter::once(line).chain(&listener.directives);
+    let mut numbers: Vec<usize> = lines.filter(|own| own.file == line.file).map(|own| own.line).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let marks: Vec<String> = numbers.iter().map(|number| format!("{number}s/^/# /")).collect();
+    format!("sudo sed -i.old '{}' {}", marks.join("; "), line.file.display())
 }

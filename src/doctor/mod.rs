@@ -38,6 +38,7 @@ use crate::{
 
 pub use code::Code;
 pub use finding::Finding;
+pub use pem::{Cert, certificates};
 pub use reach::BrokerUser;
 pub use setup::{Bridge, Listener, Setup};
 

@@ -7,23 +7,39 @@ use super::signature;
 use crate::pki::inspect::{CertificateView, certificate};
 
 /// A certificate, and what stands in it.
-pub(super) struct Cert {
-    pub(super) view: CertificateView,
+#[derive(Clone, Debug)]
+pub struct Cert {
+    /// What stands in it.
+    pub view: CertificateView,
     der: CertificateDer<'static>,
 }
 
 impl Cert {
+    /// Reads DER; none if it is no certificate.
+    #[must_use]
+    pub fn from_der(der: CertificateDer<'static>) -> Option<Self> {
+        Some(Self { view: certificate(&der)?, der })
+    }
+
+    /// As it stands in the file, decoded.
+    #[must_use]
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
     pub(super) fn parsed(&self) -> Option<X509Certificate<'_>> {
         parse_x509_certificate(&self.der).ok().map(|(_, certificate)| certificate)
     }
 
     /// The DER of its SubjectPublicKeyInfo.
-    pub(super) fn public_key(&self) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn public_key(&self) -> Option<Vec<u8>> {
         self.parsed().map(|certificate| certificate.public_key().raw.to_vec())
     }
 
     /// Whether that one names it as its issuer.
-    pub(super) fn is_named_by(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_named_by(&self, other: &Self) -> bool {
         match (self.parsed(), other.parsed()) {
             (Some(own), Some(other)) => own.subject().as_raw() == other.issuer().as_raw(),
             _ => false,
@@ -31,7 +47,8 @@ impl Cert {
     }
 
     /// Whether its key has signed that one; none where the algorithm is not known here.
-    pub(super) fn has_signed(&self, other: &Self) -> Option<bool> {
+    #[must_use]
+    pub fn has_signed(&self, other: &Self) -> Option<bool> {
         let (own, other) = (self.parsed()?, other.parsed()?);
         signature::verifies(
             own.public_key(),
@@ -46,16 +63,18 @@ impl Cert {
     }
 
     /// How people call it.
-    pub(super) fn name(&self) -> &str {
+    #[must_use]
+    pub fn name(&self) -> &str {
         self.view.common_names.first().map_or(&self.view.subject, String::as_str)
     }
 }
 
 /// The certificates of a PEM file, in its order; those that cannot be read are left out.
-pub(super) fn certificates(pem: &[u8]) -> Vec<Cert> {
+#[must_use]
+pub fn certificates(pem: &[u8]) -> Vec<Cert> {
     CertificateDer::pem_slice_iter(pem)
         .filter_map(Result::ok)
-        .filter_map(|der| Some(Cert { view: certificate(&der)?, der: der.into_owned() }))
+        .filter_map(|der| Cert::from_der(der.into_owned()))
         .collect()
 }
 

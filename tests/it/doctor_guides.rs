@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::{doctor_support::Ward, support::plugin};
+use crate::{
+    doctor_support::Ward,
+    support::{Broker, Cmd, plugin},
+};
 
 /// The openssl recipe of a guide of 2018 as it stands: authority and server certificate on the broker itself, the
 /// questions of `openssl req` answered alike both times.
@@ -201,3 +204,40 @@ fn a_sha_1_fingerprint_is_called_by_its_name() {
     assert!(settings["message"].as_str().unwrap().contains("this is a SHA-1 fingerprint"), "{settings}");
     assert!(settings["help"].to_string().contains("-fingerprint -sha256"), "{settings}");
 }
+
+broker_test!(the_steps_that_doctor_prints_lead_from_the_guides_broker_to_a_clean_one, |kind| {
+    let claim = Broker::conf(kind);
+    let address = claim.address().to_string();
+    for ward in [home_guide(), board_guide()] {
+        // As Debian has it: parts in a folder, and the guide's lines in one of them.
+        ward.sh("mkdir conf.d etc; grep -v ^user mosquitto.conf > conf.d/guide.conf");
+        ward.conf("include_dir DIR/conf.d\n");
+        assert_eq!(ward.doctor(&[]).status, Some(1));
+        assert!(ward.refused_by(kind).is_some() || ward.codes().contains("no-way-in"));
+
+        // First what leaves no choice, then what it says about the certificate.
+        ward.doctor(&["--fix", "--yes"]);
+        let found = ward.findings();
+        let v1 = found.iter().find(|found| found["code"] == "certificate-v1").unwrap();
+        assert!(v1["help"][0].as_str().unwrap().contains("sudo citronella init"), "{v1}");
+        let (plugin, conf) = (plugin(), ward.path("conf.d/citronella.conf"));
+        let config = ward.path("etc/citronella.toml");
+        let init =
+            Cmd::new(["--config", config.to_str().unwrap(), "init", "--plugin", plugin.to_str().unwrap()]);
+        init.env("CITRONELLA_CA_PASSPHRASE", "a passphrase")
+            .arg("--mosquitto-conf")
+            .arg(&conf)
+            .arg("--listen")
+            .arg(&address)
+            .ok();
+
+        // Two listeners want the port now; the command that is printed takes the guide's out.
+        let found = ward.findings();
+        let twice = found.iter().find(|found| found["code"] == "listener-twice").unwrap();
+        let step = twice["help"][0].as_str().unwrap().split("sudo ").nth(1).unwrap();
+        ward.sh(step);
+        let outcome = ward.doctor(&["--deny-warnings"]);
+        assert_eq!(outcome.status, Some(0), "{outcome:?}");
+        assert_eq!(ward.refused_by(kind), None, "and it starts");
+    }
+});

@@ -47,9 +47,7 @@ impl Ward {
     /// Runs a script in the folder; `openssl` is the real one.
     #[track_caller]
     pub(crate) fn sh(&self, script: &str) -> String {
-        let output = Command::new("sh").args(["-ec", script]).current_dir(self.dir()).output().unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        run_script(self.dir(), script)
     }
 
     /// An authority and a broker's pair without any fault: `ca.crt`, `ca.key`, `broker.crt`, `broker.key`.
@@ -137,4 +135,12 @@ impl Ward {
         let _ = broker.wait();
         ended.unwrap_or_else(|| panic!("{kind} neither runs nor ends\n{}", said())).then(said)
     }
+}
+
+/// Runs a script in a folder; what it prints.
+#[track_caller]
+pub(crate) fn run_script(dir: &Path, script: &str) -> String {
+    let output = Command::new("sh").args(["-ec", script]).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -82,6 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ffi", &["diag", "plugin", "policy", "secret"]),
     ("pki", &["clock", "diag", "fs", "ident", "secret"]),
     ("doctor", &["clock", "config", "diag", "fs", "mosquitto_conf", "password", "pki", "secret", "snapshot"]),
+    ("probe", &["clock", "diag", "doctor", "mqtt", "pki", "secret"]),
 ];
 
 /// Modules that decide: the compiler itself keeps unsafe code out of them.

@@ -79,3 +79,5 @@ mod pki_authority;
 mod pki_judges;
 mod pki_kill;
 mod pki_support;
+mod probe_causes;
+mod probe_java;
