@@ -15,6 +15,7 @@ use std::{
 use thiserror::Error;
 
 pub(crate) use lock::{PATIENCE, acquire};
+pub(crate) use permissions::way;
 pub use permissions::{Holds, judge, judge_way, this_user};
 pub use replace::{Locked, ReplaceError};
 pub(crate) use replace::{SUFFIX as UNFINISHED, replace_own, replace_with_mode};

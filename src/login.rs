@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     certificate::{Certificate, CertificateError},
     clock::UnixSeconds,
-    config::ClientIds,
+    config::{ClientIds, OnExpiry},
     diag::Quoted,
     ident::ANONYMOUS,
     password::{PasswordHash, VerifyError},
@@ -118,6 +118,9 @@ pub enum Refused<'s> {
     /// `client_id = "device"`: the id must begin with the device's own name.
     #[error("the client id must be the device's name, or begin with it and one of `: - _ . /`")]
     ForeignClientId,
+    /// The files changed while the client was being judged.
+    #[error("what it showed has been withdrawn just now")]
+    Changed,
     /// The broker lost the name that it was given.
     #[error("the session has no user name")]
     NoName,
@@ -222,6 +225,52 @@ pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Ju
     }
 }
 
+/// What a client showed when it was admitted, as far as it can lose its worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shown {
+    /// Of the certificate, and when that ends.
+    pub certificate: Option<(Fingerprint, UnixSeconds)>,
+    /// Stands for the hash that its password fitted.
+    pub password: Option<u64>,
+}
+
+/// Whether who was admitted under this name would be admitted with the same now. `mark` tells what stands for a hash.
+#[must_use]
+pub fn still_holds(
+    snapshot: &Snapshot,
+    (name, shown): (&str, &Shown),
+    now: UnixSeconds,
+    mark: impl Fn(&PasswordHash) -> u64,
+) -> bool {
+    if name == ANONYMOUS {
+        return snapshot.admits_anonymous();
+    }
+    let Ok(device) = usable(snapshot, name) else { return false };
+    let certificate =
+        shown.certificate.is_none_or(|(fingerprint, _)| registered(device, fingerprint).is_ok());
+    let expired = expiry(snapshot, (name, shown)).is_some_and(|last| now > last);
+    let password = shown.password.is_none_or(|known| device.password().map(mark) == Some(known));
+    let enough = match device.auth() {
+        Auth::Any => true,
+        Auth::Certificate => shown.certificate.is_some(),
+        Auth::Password => shown.password.is_some(),
+        Auth::Both => shown.certificate.is_some() && shown.password.is_some(),
+    };
+    certificate && !expired && password && enough
+}
+
+/// The last second of what was shown; nothing if it never ends, or may be outlived.
+#[must_use]
+pub fn expiry(snapshot: &Snapshot, (name, shown): (&str, &Shown)) -> Option<UnixSeconds> {
+    if snapshot.settings().on_expiry == OnExpiry::Keep {
+        return None;
+    }
+    let (fingerprint, last) = shown.certificate?;
+    let device = snapshot.device(name)?;
+    let registered_until = registered(device, fingerprint).ok().flatten();
+    Some(registered_until.map_or(last, |until| until.min(last)))
+}
+
 /// The device of that name, if it may connect at all.
 fn usable<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Device, Refused<'s>> {
     let device = snapshot.device(name).ok_or_else(|| Refused::Unknown { name: name.to_owned() })?;
@@ -231,22 +280,26 @@ fn usable<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Device, Refused<
     }
 }
 
+/// Until when the device's entry lets it show this certificate; `None` for as long as the certificate lasts.
+fn registered(device: &Device, fingerprint: Fingerprint) -> Result<Option<UnixSeconds>, Refused<'static>> {
+    if device.revoked().contains(&fingerprint) {
+        return Err(Refused::Revoked { fingerprint });
+    }
+    match device.certificates() {
+        Certificates::Any => Ok(None),
+        Certificates::Listed(listed) => {
+            let found = listed.iter().find(|listed| listed.sha256 == fingerprint);
+            Ok(found.ok_or(Refused::NotListed { fingerprint })?.not_after)
+        }
+    }
+}
+
 fn check_certificate(
     device: &Device,
     certificate: &Certificate,
     now: UnixSeconds,
 ) -> Result<(), Refused<'static>> {
-    let fingerprint = certificate.fingerprint;
-    if device.revoked().contains(&fingerprint) {
-        return Err(Refused::Revoked { fingerprint });
-    }
-    let registered_until = match device.certificates() {
-        Certificates::Any => None,
-        Certificates::Listed(listed) => {
-            let found = listed.iter().find(|listed| listed.sha256 == fingerprint);
-            found.ok_or(Refused::NotListed { fingerprint })?.not_after
-        }
-    };
+    let registered_until = registered(device, certificate.fingerprint)?;
     // The broker judges dates at the handshake only, and 2.1 can be told not to.
     if now < certificate.not_before {
         return Err(Refused::NotYetValid);

@@ -13,6 +13,10 @@
 //! certificate = ["cn"]                 # or "san-dns", or { san-uri = "urn:dev:" } with the prefix
 //! client_id = "protect"                # or "device", "any"
 //! default_certificates = "none"        # or "any"
+//! on_expiry = "disconnect"             # or "keep": sessions whose certificate expires
+//!
+//! [limits]
+//! kick_rate = 50                       # devices in a second whose sessions end because their rights shrink
 //!
 //! [state]
 //! directory = "/var/lib/citronella"    # where the plugin writes; this is the default
@@ -58,7 +62,9 @@ pub use block::KEYS as BLOCK_KEYS;
 pub use mask::without_secrets;
 pub use records::{AUDIT_KEYS, Audit, AuditTo, METRICS_KEYS, Metrics};
 pub use roles::{RoleId, Roles};
-pub use settings::{Allowance, ClientIds, DefaultCertificates, IdentitySource, STATE_DIRECTORY, Settings};
+pub use settings::{
+    Allowance, ClientIds, DefaultCertificates, IdentitySource, KICK_RATE, OnExpiry, STATE_DIRECTORY, Settings,
+};
 pub use words::{nearest, suggestion};
 
 /// Everything that `citronella.toml` says, checked.
@@ -74,11 +80,12 @@ pub struct Config {
     pub anonymous: Option<Arc<Block>>,
 }
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "version",
     "registry",
     "auth",
     "identity",
+    "limits",
     "state",
     "roles",
     "everyone",
@@ -104,6 +111,7 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> Config {
             "registry" => settings.registry(&mut reader, &entry),
             "auth" => settings.auth(&mut reader, &entry),
             "identity" => settings.identity(&mut reader, &entry),
+            "limits" => settings.limits(&mut reader, &entry),
             "state" => settings.state(&mut reader, &entry),
             "compat" => settings.compat(&mut reader, &entry),
             "audit" => settings.audit = Audit::read(&mut reader, &entry),

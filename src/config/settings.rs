@@ -28,7 +28,7 @@ pub struct Settings {
     pub registry_file: PathBuf,
     /// `[auth] password_file`
     pub password_file: Option<PathBuf>,
-    /// `[auth] workers`: threads that compute slow hashes, from 1 to 16.
+    /// `[auth] workers`: threads that compute slow hashes, from 1 to [`MAX_WORKERS`].
     pub workers: usize,
     /// `[auth] hash_budget`: milliseconds of each second that the broker's thread may compute hashes.
     pub hash_budget: u32,
@@ -38,6 +38,10 @@ pub struct Settings {
     pub client_ids: ClientIds,
     /// `[identity] default_certificates`
     pub default_certificates: DefaultCertificates,
+    /// `[identity] on_expiry`
+    pub on_expiry: OnExpiry,
+    /// `[limits] kick_rate`: devices in a second whose sessions are ended because their rights shrink.
+    pub kick_rate: u32,
     /// `[state] directory`: where the plugin writes; [`STATE_DIRECTORY`].
     pub state_directory: PathBuf,
     /// `[compat] wide_subscribe`
@@ -53,6 +57,22 @@ pub struct Settings {
     /// `[check] allow`, in its order.
     pub allowances: Vec<Allowance>,
 }
+
+/// What happens to a session whose certificate expires while it is up.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnExpiry {
+    /// `"disconnect"`: it ends.
+    #[default]
+    Disconnect,
+    /// `"keep"`: it goes on until the client leaves.
+    Keep,
+}
+
+/// `[limits] kick_rate` unless the settings say otherwise: a fleet of 10,000 is through in some minutes, and the
+/// broker sees no storm.
+pub const KICK_RATE: u32 = 50;
+
+const MAX_KICK_RATE: u32 = 100_000;
 
 /// Where the plugin writes unless the settings say otherwise.
 pub const STATE_DIRECTORY: &str = "/var/lib/citronella";
@@ -130,6 +150,8 @@ impl Settings {
             certificate: vec![IdentitySource::CommonName],
             client_ids: ClientIds::default(),
             default_certificates: DefaultCertificates::default(),
+            on_expiry: OnExpiry::default(),
+            kick_rate: KICK_RATE,
             state_directory: PathBuf::from(STATE_DIRECTORY),
             wide_subscribe: WideSubscribe::default(),
             identity_options: false,
@@ -201,7 +223,32 @@ impl Settings {
                     self.default_certificates =
                         reader.choice(inner.key, inner.value, &known).unwrap_or_default();
                 }
-                _ => reader.unknown_key(&inner, &["certificate", "client_id", "default_certificates"]),
+                "on_expiry" => {
+                    let known = [("disconnect", OnExpiry::Disconnect), ("keep", OnExpiry::Keep)];
+                    self.on_expiry = reader.choice(inner.key, inner.value, &known).unwrap_or_default();
+                }
+                _ => reader
+                    .unknown_key(&inner, &["certificate", "client_id", "default_certificates", "on_expiry"]),
+            }
+        }
+    }
+
+    pub(super) fn limits(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some(table) = reader.table(entry.key, entry.value) else { return };
+        for inner in entries(table) {
+            match inner.key {
+                "kick_rate" => {
+                    let rate = reader.number(inner.key, inner.value, MAX_KICK_RATE);
+                    if rate == Some(0) {
+                        reader.error_help(
+                            inner.value.span(),
+                            "`kick_rate` is 0, so no session would ever end",
+                            "write 1 or more",
+                        );
+                    }
+                    self.kick_rate = rate.unwrap_or(KICK_RATE).max(1);
+                }
+                _ => reader.unknown_key(&inner, &["kick_rate"]),
             }
         }
     }

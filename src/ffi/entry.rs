@@ -290,6 +290,8 @@ impl From<AclReply> for c_int {
             AclReply::Allow => 0,
             // MOSQ_ERR_ACL_DENIED: this request only; any other code would close the connection.
             AclReply::Deny => 12,
+            // MOSQ_ERR_UNKNOWN.
+            AclReply::Close => 13,
         }
     }
 }

@@ -4,6 +4,7 @@
 #include "citronella_broker.h"
 
 #include <pthread.h>
+#include <time.h>
 
 /* Weak, so that a broker without the symbol still loads us (it calls dlopen with RTLD_NOW), and so that
  * the command and the tests link without any broker. */

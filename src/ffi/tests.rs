@@ -251,6 +251,23 @@ fn on_a_broker_that_can_be_asked_only_its_own_session_counts_as_known() {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
+fn each_tick_asks_for_the_next_in_a_way_that_2_1_keeps() {
+    let mut loaded = load(&sys::citronella_broker { client: Some(client), ..table() }, "[thunder10]\n");
+    // The event as words: its version, now in ns, next in ms, now in s, next in s, and what is reserved.
+    let mut words = [0_i64, 999_999_999, 0, 1_000, 0, 0, 0, 0, 0];
+    unsafe { on_tick(9, (&raw mut words).cast(), (&raw mut loaded).cast()) };
+    let (ms, seconds) = (words[2], words[4]);
+    assert!((1..=100).contains(&(seconds * 1_000 + ms)), "how long the broker may sleep");
+    // SOURCE: plugin_tick.c of 2.1.2; a tick is due when now is after this.
+    let (mut due_s, mut due_ns) = (1_000 + seconds, 999_999_999 + 1_000_000 * ms);
+    if due_ns > 1_000_000_000 {
+        (due_s, due_ns) = (due_s + 1, due_ns - 1_000_000_000);
+    }
+    assert!((1_000, 999_999_999) > (due_s, due_ns), "due in every turn");
+}
+
+#[test]
 fn an_error_is_logged_whatever_number_of_warnings_stands_before_it() {
     WORLD.set(World::default());
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! Who could change or read a file behind our back.
 
 use std::{
+    ffi::OsString,
     fs::Metadata,
     os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
@@ -142,6 +143,17 @@ fn primary_group(user: u32) -> Option<u32> {
 
 /// Each folder in which a part of `path` is looked up, from the root to the one that holds the file, without links.
 fn folders(path: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for (folder, _) in way(path) {
+        // The last one stays last, wherever the way has been before.
+        folders.retain(|known| *known != folder);
+        folders.push(folder);
+    }
+    folders
+}
+
+/// The folders and the names that are looked up in them, from the root to the file, symbolic links followed.
+pub(crate) fn way(path: &Path) -> Vec<(PathBuf, OsString)> {
     let Ok(whole) = std::path::absolute(path) else { return Vec::new() };
     let mut ahead: Vec<PathBuf> = Vec::new();
     let go = |ahead: &mut Vec<PathBuf>, way: &Path| {
@@ -149,17 +161,15 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     };
     go(&mut ahead, &whole);
     let mut here = PathBuf::from("/");
-    let mut folders: Vec<PathBuf> = Vec::new();
+    let mut way = Vec::new();
     let mut links = 0;
     while let Some(part) = ahead.pop() {
         match part.components().next() {
             Some(Component::RootDir) => here = part,
             Some(Component::ParentDir) => drop(here.pop()),
-            Some(Component::Normal(_)) => {
-                // The last one stays last, wherever the way has been before.
-                folders.retain(|folder| *folder != here);
-                folders.push(here.clone());
-                let next = here.join(part);
+            Some(Component::Normal(name)) => {
+                way.push((here.clone(), name.to_owned()));
+                let next = here.join(name);
                 match std::fs::read_link(&next) {
                     Ok(target) if links < super::replace::MAX_LINKS => {
                         links += 1;
@@ -171,5 +181,5 @@ fn folders(path: &Path) -> Vec<PathBuf> {
             Some(Component::CurDir | Component::Prefix(_)) | None => {}
         }
     }
-    folders
+    way
 }

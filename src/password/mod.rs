@@ -67,7 +67,7 @@ const SHA512_BYTES: usize = 64;
 /// A salted password hash that can be verified within the limits above.
 ///
 /// Its `Debug` and `Display` show the kind only; [`PasswordHash::to_text`] gives what a file holds.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub struct PasswordHash {
     kind: Kind,
     salt: Box<[u8]>,

@@ -122,6 +122,8 @@ pub enum AclReply {
     Allow,
     /// No; the connection goes on.
     Deny,
+    /// No, and the connection ends; for a publish or a subscription.
+    Close,
 }
 
 /// One `plugin_opt_…` line.
@@ -154,6 +156,14 @@ pub trait Host {
     fn may_refuse_offline_sessions(&self) -> bool;
     /// Whether the tick comes with `per_listener_settings true` too: in 2.0.11 it does not (plugin.c).
     fn ticks_with_per_listener_settings(&self) -> bool;
+    /// Which kind of broker this is: `2.0.11`, `2.0` or `2.1`.
+    fn kind(&self) -> &'static str {
+        match (self.may_refuse_offline_sessions(), self.ticks_with_per_listener_settings()) {
+            (true, _) => "2.1",
+            (false, true) => "2.0",
+            (false, false) => "2.0.11",
+        }
+    }
     /// Whether this thread may do the two below.
     fn on_main_thread(&self) -> bool;
     /// Whether a new client may wait for its answer (2.1).

@@ -19,7 +19,7 @@ use crate::diag::Visible;
 pub(super) const LINES: Quota = Quota { each: 10, all: 300 };
 
 /// Lines that wait for the main thread to write them.
-const WAITING: usize = 64;
+const WAITING: usize = 256;
 
 /// What was refused: each kind has lines of its own, so that many of one kind hide none of the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,14 +47,18 @@ impl Default for Log {
 impl Log {
     /// Writes `citronella: TEXT`, now or, from another thread, at the next tick.
     pub(super) fn write(&self, host: &dyn Host, level: Level, text: &str) {
-        let line = format!("citronella: {}", Visible(text));
         if host.on_main_thread() {
-            host.write(level, &line);
+            host.write(level, &format!("citronella: {}", Visible(text)));
             return;
         }
+        self.later(level, text);
+    }
+
+    /// The same from a thread that may not call the broker: at the next tick.
+    pub(super) fn later(&self, level: Level, text: &str) {
         let mut waiting = locked(&self.waiting);
         if waiting.len() < WAITING {
-            waiting.push((level, line));
+            waiting.push((level, format!("citronella: {}", Visible(text))));
         }
         self.pending.store(true, Ordering::Release);
     }

@@ -22,7 +22,9 @@ mod log;
 mod options;
 mod reauth;
 mod records;
+mod sessions;
 mod thread;
+mod watch;
 
 pub use event::{
     AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Newcomer, Peer, PluginOption, Presented, Session,
@@ -83,6 +85,9 @@ pub enum StartError {
     /// Passwords that were verified could not be remembered safely.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// Nothing would take effect without it.
+    #[error("the thread that notices changes cannot be started: {0}")]
+    Watcher(std::io::Error),
     /// It could not be found out whether it would.
     #[error(
         "cannot read the broker's configuration, which may have lines with which it would not be guarded: {0}; let the broker's user read it"
@@ -92,11 +97,13 @@ pub enum StartError {
 
 /// One guarded broker.
 pub struct Plugin {
-    config: PathBuf,
-    snapshot: ArcSwap<Snapshot>,
+    /// Ends before the rest does.
+    watcher: watch::Watcher,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    sessions: Arc<sessions::Sessions>,
     reauth: reauth::Reauth,
-    log: log::Log,
-    kicks: kicks::Kicks,
+    log: Arc<log::Log>,
+    kicks: Arc<kicks::Kicks>,
     admission: admission::Admission,
     /// Shared with every thread of ours.
     counters: Arc<Counters>,
@@ -116,8 +123,11 @@ impl Plugin {
     pub fn start(options: &[PluginOption], host: &dyn Host) -> Result<Self, StartError> {
         let config = options::config_path(options)?;
         let loaded = Snapshot::load(&config, Permissions::Judge);
-        let log = log::Log::default();
-        write_report(&log, host, &loaded.report);
+        let log = Arc::<log::Log>::default();
+        let findings = report_lines(&loaded.report);
+        for (level, line) in &findings {
+            log.write(host, *level, line);
+        }
         let Some(snapshot) = loaded.snapshot else {
             let (errors, _) = loaded.report.count();
             return Err(StartError::Configuration { path: config, errors });
@@ -131,12 +141,25 @@ impl Plugin {
         let audit = Audit::start(&snapshot, &counters);
         let under = Under { host, log: &log, snapshot: &snapshot };
         audit.note(under, (Event::Start, Peer::Unknown), Record::default);
-        Ok(Self {
+        let admission = admission::Admission::new(snapshot.settings())?;
+        let world = watch::World {
             config,
-            snapshot: ArcSwap::from_pointee(snapshot),
+            broker: host.kind(),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            sessions: Arc::default(),
+            kicks: Arc::default(),
+            log,
+        };
+        let (snapshot, sessions) = (Arc::clone(&world.snapshot), Arc::clone(&world.sessions));
+        let (kicks, log) = (Arc::clone(&world.kicks), Arc::clone(&world.log));
+        let said = findings.into_iter().map(|(_, line)| line).collect();
+        Ok(Self {
+            watcher: watch::Watcher::start(world, said).map_err(StartError::Watcher)?,
+            snapshot,
+            sessions,
             reauth: reauth::Reauth::default(),
             log,
-            kicks: kicks::Kicks::default(),
+            kicks,
             admission,
             counters,
             audit,
@@ -171,31 +194,22 @@ impl Plugin {
             return AclReply::Allow;
         }
         self.tell(host, &snapshot).denied(event, name, &decision);
+        // Where no tick comes (2.0.11 with per_listener_settings) nobody can be kicked. Who is locked out is closed by
+        // what it asks for.
+        let closes = matches!(event.request, Request::Publish { .. } | Request::Subscribe { .. });
+        if closes && !self.reauth.has_ticked() && !snapshot.knows(name) {
+            return AclReply::Close;
+        }
         AclReply::Deny
     }
 
-    /// SIGHUP: loads everything again; what cannot be used changes nothing.
+    /// SIGHUP: has everything loaded again, beside the loop; what cannot be used changes nothing. What the broker asks
+    /// about its sessions right after this is answered by what is in force by now. Whoever the new files lock out is
+    /// closed at the tick after they are in force.
     pub fn reload(&self, host: &dyn Host) {
         self.reauth.reload();
-        let loaded = Snapshot::load(&self.config, Permissions::Judge);
-        write_report(&self.log, host, &loaded.report);
-        match loaded.snapshot {
-            Some(snapshot) => {
-                self.log.write(host, Level::Notice, &format!("reloaded: {}", describe(&snapshot)));
-                self.snapshot.store(Arc::new(snapshot));
-                self.tell(host, &self.snapshot.load()).reload("loaded", None);
-            }
-            None => {
-                let (errors, _) = loaded.report.count();
-                let kept = describe(&self.snapshot.load());
-                let text = format!(
-                    "not reloaded because of {errors} error(s), listed above; still in force: {kept}"
-                );
-                self.log.write(host, Level::Error, &text);
-                let first = loaded.report.iter().find(|found| found.severity == Severity::Error);
-                self.tell(host, &self.snapshot.load()).reload("failed", first.map(ToString::to_string));
-            }
-        }
+        self.log.tick(host);
+        self.watcher.sighup();
     }
 
     /// The broker's loop turns; called up to thousands of times a second. Says how soon it must turn again.
@@ -203,10 +217,15 @@ impl Plugin {
     pub fn tick(&self, host: &dyn Host) -> Wake {
         self.reauth.tick();
         self.log.tick(host);
-        for name in self.kicks.due() {
-            host.kick(&name);
-            self.counters.kicks.locked_out.add();
-            self.tell(host, &self.snapshot.load()).kick(&name, "a session of it is welcome no longer");
+        for (decision, reason) in self.watcher.outcomes() {
+            self.tell(host, &self.snapshot.load()).reload(decision, reason);
+        }
+        let emptied = self.kicks.turn(|name, why| {
+            host.kick(name);
+            self.tell(host, &self.snapshot.load()).kick(name, why);
+        });
+        if emptied {
+            self.watcher.wake();
         }
         self.audit.tick(host, &self.log);
         if let Some(interval) = self.snapshot.load().settings().metrics.sys_interval {
@@ -247,20 +266,23 @@ fn describe(snapshot: &Snapshot) -> String {
 }
 
 /// One line for each finding, up to a number; errors first, so that no number of warnings hides what stops us.
-fn write_report(log: &log::Log, host: &dyn Host, report: &Report) {
+fn report_lines(report: &Report) -> Vec<(Level, String)> {
     let of = |wanted| report.iter().filter(move |found| found.severity == wanted);
-    let findings = of(Severity::Error).chain(of(Severity::Warning));
-    for found @ Diagnostic { severity, .. } in findings.take(MAX_FINDINGS) {
-        let level = match severity {
-            Severity::Error => Level::Error,
-            Severity::Warning => Level::Warning,
-        };
-        log.write(host, level, &found.to_string());
-    }
+    let findings = of(Severity::Error).chain(of(Severity::Warning)).take(MAX_FINDINGS);
+    let mut lines: Vec<_> = findings
+        .map(|found @ Diagnostic { severity, .. }| {
+            let level = match severity {
+                Severity::Error => Level::Error,
+                Severity::Warning => Level::Warning,
+            };
+            (level, found.to_string())
+        })
+        .collect();
     let more = report.iter().len().saturating_sub(MAX_FINDINGS);
     if more > 0 {
-        log.write(host, Level::Error, &format!("and {more} more; `citronella check` shows all"));
+        lines.push((Level::Error, format!("and {more} more; `citronella check` shows all")));
     }
+    lines
 }
 
 /// Refuses to guard a broker that would admit clients by itself, or that would not call us when it has to.

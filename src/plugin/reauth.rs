@@ -31,6 +31,11 @@ impl Reauth {
         self.window.store(false, Ordering::Release);
     }
 
+    /// Whether a tick has ever come.
+    pub(super) fn has_ticked(&self) -> bool {
+        self.ticks.load(Ordering::Acquire)
+    }
+
     /// Whether the event is about a session that the broker already has.
     ///
     /// Where the broker does not say (2.0, no subscription) it is the window, and not a websocket, because

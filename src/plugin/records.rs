@@ -7,6 +7,7 @@ use super::{
     audit::{Event, Record, Under},
     counters::{Answers, Counters, Results, Shown},
     event::{AclCheck, BasicAuth, Host, Peer},
+    kicks::Why,
     log::Refusal,
 };
 use crate::{
@@ -165,7 +166,18 @@ impl Teller<'_> {
     }
 
     /// The connections under this name are closed because of a change.
-    pub(super) fn kick(&self, name: &str, reason: &'static str) {
+    pub(super) fn kick(&self, name: &str, why: Why) {
+        let Counters { kicks, .. } = &*self.plugin.counters;
+        let reason = match why {
+            Why::LockedOut => {
+                kicks.locked_out.add();
+                "a session of it is welcome no longer"
+            }
+            Why::Shrunk => {
+                kicks.shrunk.add();
+                "it may do less than before, and is to ask anew"
+            }
+        };
         self.note((Event::Kick, Peer::Unknown), || Record {
             who: Some(name),
             reason: Some(reason.to_owned()),

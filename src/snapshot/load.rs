@@ -44,6 +44,8 @@ pub struct Loaded {
     pub snapshot: Option<Snapshot>,
     /// Every mistake and warning of all files.
     pub report: Report,
+    /// The files that were read or looked for, also without a snapshot.
+    pub files: Vec<PathBuf>,
 }
 
 impl Snapshot {
@@ -52,6 +54,17 @@ impl Snapshot {
     #[must_use]
     pub fn load(config_path: &Path, permissions: Permissions) -> Loaded {
         Self::load_from(config_path, Files::new(permissions))
+    }
+
+    /// Whether the files still have the content that this was made of. It takes much less than loading them.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let mut files = Files::new(Permissions::Ignore);
+        for path in &self.files {
+            let Ok(text) = fs::read(path, fs::MAX_FILE_BYTES) else { return false };
+            files.add(&text.text);
+        }
+        files.revision() == self.revision
     }
 
     /// As [`Self::load`] without judging permissions, with `registry` in the place of the registry file's content:
@@ -67,7 +80,7 @@ impl Snapshot {
     fn load_from(config_path: &Path, mut files: Files) -> Loaded {
         let snapshot = load(config_path, &mut files);
         let report = files.report;
-        Loaded { snapshot: snapshot.filter(|_| !report.has_errors()), report }
+        Loaded { snapshot: snapshot.filter(|_| !report.has_errors()), report, files: files.read }
     }
 }
 
@@ -97,7 +110,7 @@ fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
     let mut snapshot = compile(config, registry);
     snapshot.unlisted = unlisted;
     snapshot.revision = files.revision();
-    snapshot.files = std::mem::take(&mut files.read);
+    snapshot.files.clone_from(&files.read);
     Some(snapshot)
 }
 

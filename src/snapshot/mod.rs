@@ -1,6 +1,7 @@
 //! Everything loaded: settings, devices, compiled policies. Immutable; a change makes a new one.
 #![forbid(unsafe_code)]
 
+mod compare;
 mod devices;
 mod help;
 mod load;
@@ -18,6 +19,7 @@ use crate::{
 
 use devices::{Devices, Found};
 
+pub use compare::{Loss, Removed};
 pub use load::{Loaded, Permissions};
 
 /// All that was read, checked and compiled. Loading is [`Snapshot::load`].
@@ -86,6 +88,17 @@ impl Snapshot {
     #[must_use]
     pub fn device(&self, name: &str) -> Option<&Device> {
         self.devices.get(name)
+    }
+
+    /// Whether clients of this name may connect: a device's that is neither disabled nor retired, or
+    /// [`ident::ANONYMOUS`].
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        if name == ident::ANONYMOUS {
+            return self.admits_anonymous();
+        }
+        let device = self.device(name);
+        device.is_some_and(|device| matches!(device.state(), State::Active | State::Quarantined))
     }
 
     /// All devices, in no particular order.

@@ -39,10 +39,10 @@ state = "quarantined"
 publish = ["own"]
 "#;
 
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(settings: &str, devices: &str) -> Self {
+    pub(super) fn new(settings: &str, devices: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.write("citronella.toml", settings);
         folder.write("devices.toml", devices);
@@ -55,7 +55,7 @@ impl Folder {
         fs::set_permissions(path, fs::Permissions::from_mode(0o640)).unwrap();
     }
 
-    fn load(&self) -> Loaded {
+    pub(super) fn load(&self) -> Loaded {
         Snapshot::load(&self.0.path().join("citronella.toml"), Permissions::Judge)
     }
 

@@ -116,11 +116,15 @@ broker_test!(a_certificate_or_password_that_is_withdrawn_closes_its_sessions, |k
         ),
     ] {
         let all = ways(&broker, &fleet, "lost");
-        let mut clients: Vec<_> = all.iter().map(|(door, login)| Client::welcome(door, login)).collect();
-        let mut with_password = clients.split_off(2);
-        lock_out(&broker, &fleet, &lost, ["lost-tls", "lost-wss"].into_iter().zip(clients).collect());
+        let clients: Vec<_> = all.iter().map(|(door, login)| Client::welcome(door, login)).collect();
+        let ids = all.iter().map(|(_, login)| &*login.id);
+        // All sessions of a device are closed: no broker of 2.0 can tell one from the other.
+        lock_out(&broker, &fleet, &lost, ids.zip(clients).collect());
         refused(&broker, &all[0].0, &all[0].1, reason);
-        // The password is as good as before.
+        // The password is as good as before, and who has come with nothing else stays.
+        let mut with_password: Vec<_> =
+            all[2..].iter().map(|(door, login)| Client::welcome(door, login)).collect();
+        change(&broker, &fleet, &format!("{lost}\n# nothing else"));
         for client in &mut with_password {
             client.ping().unwrap();
         }

@@ -181,7 +181,8 @@ broker_test!(rules_that_change_hold_at_once, |kind| {
     fleet.password(kind, "d", "right");
     fleet.password(kind, "other", "right");
     let broker = conf(kind, &fleet).start();
-    let mut device = Client::welcome(broker.door("tcp"), &Login::of("d"));
+    let login = Login::of("d").persistent();
+    let mut device = Client::welcome(broker.door("tcp"), &login);
     let mut other = Client::welcome(broker.door("tcp"), &Login::of("other"));
     let mut ask = |device: &mut Client| {
         other.publish(&Publish::to("in/1"));
@@ -191,16 +192,22 @@ broker_test!(rules_that_change_hold_at_once, |kind| {
     };
     device.subscribe("in/#");
     assert_eq!(ask(&mut device), (1, [true, false]));
-    fleet.write("devices.toml", &devices("publish = ['b']\nsubscribe = ['in/#']\nhide = ['in/1']"));
-    assert_eq!(ask(&mut device), (1, [true, false]), "nothing changes before SIGHUP");
-    broker.reload();
-    assert_eq!(ask(&mut device), (0, [false, true]));
-    fleet.write("devices.toml", &devices("publish = ['b']\nsubscribe = ['in/#']\nstate = 'quarantined'"));
-    broker.reload();
-    assert_eq!(ask(&mut device), (0, [false, false]));
-    // The old subscription is still there when the right comes back.
+    for (rules, expected) in [
+        ("publish = ['b']\nsubscribe = ['in/#']\nhide = ['in/1']", (0, [false, true])),
+        ("publish = ['b']\nsubscribe = ['in/#']\nstate = 'quarantined'", (0, [false, false])),
+    ] {
+        fleet.write("devices.toml", &devices(rules));
+        broker.reload();
+        // Fewer rights: whoever is there is closed, so that it asks anew.
+        device.ended();
+        device = Client::welcome(broker.door("tcp"), &login);
+        assert!(device.session_present);
+        assert_eq!(ask(&mut device), expected);
+    }
+    // More rights: nobody is closed, and what the broker kept of the session is there.
     fleet.write("devices.toml", &devices("pubsub = ['#']"));
     broker.reload();
+    device.subscribe("in/#");
     assert_eq!(ask(&mut device), (1, [true, true]));
 });
 

@@ -60,7 +60,8 @@ broker_test!(a_name_alone_opens_nothing_while_the_broker_reloads, |kind| {
         done.store(true, Ordering::Relaxed);
         assert!(outcomes.iter().all(Result::is_ok), "a stranger is in");
     });
-    assert!(broker.log().matches("citronella: reloaded: ").count() > 5);
+    assert!(broker.log().matches("Reloading config").count() > 5);
+    broker.wait_for_log("citronella: reloaded: ");
     present.ping().unwrap();
     assert!(Client::welcome(&thunder10, &Login::new("away").persistent()).session_present);
     // From where nobody guessed.

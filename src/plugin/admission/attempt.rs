@@ -193,6 +193,9 @@ impl Attempt<'_> {
         if let Err(reason) = self.name(name) {
             return self.refuse(&reason);
         }
+        if self.host.on_main_thread() && !self.plugin.enter(self.snapshot, name, &self.login) {
+            return self.refuse(&Refused::Changed);
+        }
         self.plugin.tell(self.host, self.snapshot).admitted(self.comer(), name);
         self.plugin.admitted(self.host, name, (self.event.client_id, self.event.peer));
         AuthReply::Admit

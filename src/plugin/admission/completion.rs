@@ -86,6 +86,9 @@ impl Plugin {
         let login = question.login(session_of.as_deref());
         match login::judge(&snapshot, &login) {
             Ok(Judged::Verify(device, hash)) if device.name().as_str() == name && *hash == question.hash => {
+                if !self.enter(&snapshot, name, &login) {
+                    return self.turn_away(host, (question, true), &Refused::Changed);
+                }
                 self.tell(host, &snapshot).admitted(question.comer(), name);
                 self.admitted(host, name, (&question.client_id, question.peer));
                 host.complete(&question.client_id, true);
@@ -107,7 +110,6 @@ impl Plugin {
 
     /// Remembers who was let in.
     pub(super) fn admitted(&self, host: &dyn Host, name: &str, (client_id, peer): (&str, Peer)) {
-        self.kicks.admitted(client_id);
         self.admission.budget.succeeded(peer);
         if !host.knows_sessions() {
             self.admission.sessions.admitted(client_id, name);

@@ -105,10 +105,11 @@ impl Plugin {
                     self.counters.sessions.kept.add();
                     AuthReply::Admit
                 }
-                Err(refused) => {
+                Err(refused) if may_be_refused(host, event) => {
                     self.tell(host, &snapshot).session_ended(event, &refused);
-                    self.end_session(host, event)
+                    AuthReply::Refuse
                 }
+                Err(_) => AuthReply::Admit,
             };
         }
         if host.on_main_thread() {
@@ -142,18 +143,6 @@ impl Plugin {
                 Err(_) => Ok(()),
             },
         }
-    }
-
-    /// A known session is welcome no longer.
-    fn end_session(&self, host: &dyn Host, event: &BasicAuth<'_>) -> AuthReply {
-        // Who shows a certificate is connected. But a websocket that 2.0.21 begins to close during SIGHUP is in the list
-        // of clients that it then builds anew (keepalive.c), and has ended brokers; at the tick that is over.
-        let connected = !matches!(event.certificate, Presented::None) && !event.websocket;
-        if host.may_refuse_offline_sessions() || connected {
-            return AuthReply::Refuse;
-        }
-        self.kicks.end(event.client_id, event.username.unwrap_or_default());
-        AuthReply::Admit
     }
 
     /// Compares a password on this thread; a wrong one takes the time of `decoy` too.
@@ -194,4 +183,16 @@ impl Plugin {
             *kept = (Memory::new(), None);
         }
     }
+}
+
+/// Whether a known session that is welcome no longer may be told so.
+///
+/// COMPAT: up to 2.0.22 refusing an offline session with an expiry corrupts the broker's memory (mosquitto issues 3341 and
+/// 3418), and 2.0 cannot tell which sessions are offline. Such a session stays: if it is connected it was kicked when
+/// what admitted it was withdrawn, and if it is away it is given nothing and has to log in again.
+fn may_be_refused(host: &dyn Host, event: &BasicAuth<'_>) -> bool {
+    // Who shows a certificate is connected. But a websocket that 2.0.21 begins to close during SIGHUP is in the list of
+    // clients that it then builds anew (keepalive.c), and has ended brokers; at the tick that is over.
+    let connected = !matches!(event.certificate, Presented::None) && !event.websocket;
+    host.may_refuse_offline_sessions() || connected
 }

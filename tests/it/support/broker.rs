@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ExitStatus},
     sync::{
         OnceLock,
@@ -14,6 +14,7 @@ use std::{
     thread,
 };
 
+use citronella::status::{self, Status, StatusError};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -34,6 +35,8 @@ pub(crate) struct Refusing {
 pub(crate) struct Broker {
     pub(super) kind: Kind,
     pub(super) dir: TempDir,
+    /// Where the plugin, if it is loaded, says what it does.
+    pub(super) state: Option<PathBuf>,
     pub(super) doors: Vec<(&'static str, Door)>,
     pub(super) child: Child,
     /// The child only started the broker, whose own number is in the file `pid`.
@@ -104,14 +107,39 @@ impl Broker {
     /// SIGHUP, and back when the broker has done what it does on it.
     ///
     /// The broker announces a reload and does it in the same turn of its only thread; that turn is over when
-    /// somebody who came afterwards is served.
+    /// somebody who came afterwards is served. The plugin loads beside it, and says in its status that it did.
     #[track_caller]
     pub(crate) fn reload(&self) {
+        let answered = self.status().map(|status| status.sighups);
         self.signal("HUP");
         let reloads = self.reloads.fetch_add(1, Ordering::Relaxed) + 1;
         let done = wait_for(|| (self.log().matches("Reloading config").count() >= reloads).then_some(()));
         assert!(done.is_some(), "{} never reloaded", self.kind);
+        if let Some(before) = answered {
+            let more = || self.status().filter(|status| status.sighups > before).map(drop);
+            assert!(wait_for(more).is_some(), "{}: the plugin does not answer SIGHUP", self.kind);
+        }
         self.settle();
+    }
+
+    /// What the plugin says of itself, if it is loaded.
+    #[track_caller]
+    pub(crate) fn status(&self) -> Option<Status> {
+        let state = self.state.as_ref()?;
+        let read = || match status::read(state) {
+            Ok(status) if status.pid == self.pid() => Some(status),
+            Ok(_) | Err(StatusError::Missing(_)) => None,
+            Err(error) => panic!("{error}"),
+        };
+        let found = wait_for(read);
+        Some(found.unwrap_or_else(|| panic!("{}: the plugin writes no status", self.kind)))
+    }
+
+    /// Waits until the plugin says that what it has in force is what stands in the files.
+    #[track_caller]
+    pub(crate) fn wait_for_revision(&self, revision: &str) {
+        let found = wait_for(|| self.status().filter(|status| status.in_force.revision == revision));
+        assert!(found.is_some(), "{}: not in force: {revision}; {:?}", self.kind, self.status());
     }
 
     /// Waits until the broker has served a newcomer, so that what it was doing before is done.

@@ -208,7 +208,10 @@ impl Conf {
             self = self.listener("beside-websockets", DoorKind::Unix, "");
         }
         let conf = self.dir.path().join("mosquitto.conf");
-        fs::write(&conf, self.text()).unwrap();
+        let text = self.text();
+        fs::write(&conf, &text).unwrap();
+        let config = text.lines().find_map(|line| line.strip_prefix("plugin_opt_config "));
+        let state = config.map(|config| Path::new(config).with_file_name("state"));
         let log = File::create(self.dir.path().join("log")).unwrap();
         let mosquitto = self.kind.program("mosquitto");
         let mut words = self.wrapper.iter().map(PathBuf::from).chain([mosquitto]);
@@ -226,6 +229,7 @@ impl Conf {
             kind: self.kind,
             doors: self.listeners.into_iter().map(|(name, door, _)| (name, door)).collect(),
             dir: self.dir,
+            state: state.filter(|state| state.is_dir()),
             child,
             daemon: self.daemon,
             number: OnceLock::new(),

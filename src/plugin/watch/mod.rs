@@ -1,0 +1,128 @@
+//! The thread that loads: it notices changed files, checks and compiles them beside the broker's loop, puts the new
+//! snapshot in force, and tells the loop whose sessions are to be closed. It calls no function of the broker.
+
+use std::{
+    io,
+    os::fd::AsFd as _,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::eventfd::{EfdFlags, EventFd},
+};
+
+use super::{kicks::Kicks, locked, log::Log, sessions::Sessions, thread};
+use crate::snapshot::Snapshot;
+
+mod files;
+mod work;
+
+use work::Work;
+
+/// How long the end of the plugin waits for the thread. It is longer than any loading from a disk that works.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What the loop and the thread have in common.
+pub(super) struct World {
+    pub(super) config: PathBuf,
+    /// Which kind of broker this is.
+    pub(super) broker: &'static str,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) kicks: Arc<Kicks>,
+    pub(super) log: Arc<Log>,
+}
+
+/// The thread, as the loop sees it. Dropped, it has ended.
+pub(super) struct Watcher {
+    signals: Arc<Signals>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Signals {
+    wake: EventFd,
+    stop: AtomicBool,
+    /// Readable once the thread has nothing more to do.
+    ended: EventFd,
+    /// How many SIGHUPs have come.
+    sighups: AtomicU64,
+    /// What came of loading, for the loop to record.
+    outcomes: Mutex<Vec<Outcome>>,
+    /// Whether there is any.
+    any_outcome: AtomicBool,
+}
+
+/// `loaded`, `failed` or `held`, and why it is not in force.
+pub(super) type Outcome = (&'static str, Option<String>);
+
+impl Watcher {
+    /// Starts the thread. `said` are the lines about the files that are in the log already.
+    ///
+    /// # Errors
+    ///
+    /// The system has no more descriptors or threads.
+    pub(super) fn start(world: World, said: Vec<String>) -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let signals = Arc::new(Signals {
+            wake: EventFd::from_flags(flags)?,
+            stop: AtomicBool::new(false),
+            ended: EventFd::from_flags(flags)?,
+            sighups: AtomicU64::new(0),
+            outcomes: Mutex::default(),
+            any_outcome: AtomicBool::new(false),
+        });
+        let work = Work::new(world, Arc::clone(&signals), said);
+        let thread = thread::spawn("citronella-load", move || work.run())?;
+        Ok(Self { signals, thread: Some(thread) })
+    }
+
+    /// SIGHUP has come: everything is loaded anew, and what waited for it is taken.
+    pub(super) fn sighup(&self) {
+        self.signals.sighups.fetch_add(1, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// What came of loading since this was asked last.
+    pub(super) fn outcomes(&self) -> Vec<Outcome> {
+        if self.signals.any_outcome.swap(false, Ordering::AcqRel) {
+            return std::mem::take(&mut *locked(&self.signals.outcomes));
+        }
+        Vec::new()
+    }
+
+    /// There is something new to write into the status.
+    pub(super) fn wake(&self) {
+        // It can only be full of wake-ups.
+        let _ = self.signals.wake.write(1);
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.signals.stop.store(true, Ordering::Release);
+        self.wake();
+        let Some(thread) = self.thread.take() else { return };
+        // A file system that does not answer must not keep the broker from ending. Such a thread is left behind; while it
+        // lives, glibc keeps its code (see the module `ffi`). Not with a channel: that leaves thread-local values behind
+        // in the broker's own thread.
+        let deadline = Instant::now() + FAREWELL;
+        while self.signals.ended.read().is_err() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let mut ended = [PollFd::new(self.signals.ended.as_fd(), PollFlags::POLLIN)];
+            // A signal is no reason to wait no longer.
+            let _ = poll(&mut ended, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        }
+        let _ = thread.join();
+    }
+}

@@ -1,0 +1,333 @@
+//! What the thread does.
+
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{Signals, World, files::Files};
+use crate::{
+    clock::UnixSeconds,
+    diag::{Quoted, Report, Severity},
+    ident::ANONYMOUS,
+    plugin::{describe, event::Level, locked, report_lines},
+    snapshot::{Loss, Permissions, Snapshot},
+    status::{self, Attempt, Claim, InForce, Status, now_ms},
+};
+
+/// Outcomes that wait to be recorded at most. Where no tick comes nobody takes them.
+const OUTCOMES: usize = 64;
+
+/// What the broker yields to: the thread's work is never urgent to the microsecond.
+const NICENESS: i32 = 10;
+
+/// Between two looks whether the loop still uses an old snapshot.
+const SOON: Duration = Duration::from_millis(20);
+
+/// How long the thread sleeps at most.
+const DOZE: Duration = Duration::from_secs(5);
+
+/// What the thread does and remembers.
+pub(super) struct Work {
+    world: World,
+    signals: Arc<Signals>,
+    files: Files,
+    claim: Option<Claim>,
+    status: Status,
+    /// As it was written last.
+    written: Option<Status>,
+    /// Lines about the files that were logged when they were loaded last.
+    said: HashSet<String>,
+    /// Why nothing can be written, if that was said.
+    complained: bool,
+    blindness_told: bool,
+    /// Snapshots that are in force no longer, and may be in use still. They are freed here: that takes its time.
+    retired: Vec<Arc<Snapshot>>,
+}
+
+impl Work {
+    pub(super) fn new(world: World, signals: Arc<Signals>, said: Vec<String>) -> Self {
+        let now = now_ms();
+        let snapshot = world.snapshot.load();
+        let status = Status {
+            version: status::VERSION,
+            plugin: env!("CARGO_PKG_VERSION").to_owned(),
+            broker: world.broker.to_owned(),
+            pid: std::process::id(),
+            config: world.config.clone(),
+            started_ms: now,
+            in_force: in_force(&snapshot, now),
+            attempt: Attempt::Loaded { at_ms: now },
+            sighups: 0,
+            kicks: status::Kicks::default(),
+        };
+        drop(snapshot);
+        Self {
+            world,
+            signals,
+            files: Files::new(Instant::now()),
+            claim: None,
+            status,
+            written: None,
+            said: said.into_iter().collect(),
+            complained: false,
+            blindness_told: false,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Until it is told to stop.
+    pub(super) fn run(mut self) {
+        // Without it the work is done all the same.
+        let _ = rustix::process::nice(NICENESS);
+        self.guarded(Self::begin);
+        while !self.signals.stop.load(Ordering::Acquire) {
+            self.guarded(Self::turn);
+            self.wait();
+        }
+        let signals = Arc::clone(&self.signals);
+        drop(self);
+        // It starts at 0.
+        let _ = signals.ended.write(1);
+    }
+
+    /// A panic loses one loading, not the thread.
+    fn guarded(&mut self, body: impl FnOnce(&mut Self)) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| body(self))) {
+            // Dropping the payload runs foreign code once more; a leak of a few bytes is the lesser harm.
+            std::mem::forget(payload);
+            self.say(Level::Error, "loading: internal error; what was in force stays in force");
+            self.status.sighups = self.signals.sighups.load(Ordering::Acquire);
+        }
+    }
+
+    fn begin(&mut self) {
+        let in_force = self.world.snapshot.load_full();
+        self.files.watch(in_force.files());
+        if !in_force.is_current() {
+            self.files.suspect(Instant::now());
+        }
+    }
+
+    fn wait(&mut self) {
+        let _ = self.signals.wake.read();
+        if self.signals.stop.load(Ordering::Acquire) || self.is_asked() && !self.files.is_being_written() {
+            return;
+        }
+        let seconds_left = self.world.sessions.next_expiry().0.saturating_sub(UnixSeconds::now().0);
+        let mut most = DOZE.min(Duration::from_secs(u64::try_from(seconds_left).unwrap_or_default()));
+        if !self.retired.is_empty() {
+            most = most.min(SOON);
+        }
+        self.files.wait(&self.signals.wake, Instant::now(), most);
+    }
+
+    fn turn(&mut self) {
+        self.files.listen(Instant::now());
+        let asked = self.is_asked();
+        if self.files.is_due(Instant::now()) || asked && !self.files.is_being_written() {
+            self.load(asked);
+        }
+        self.end_expired();
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        self.status.kicks = self.world.kicks.counts();
+        self.write_status();
+    }
+
+    fn is_asked(&self) -> bool {
+        self.signals.sighups.load(Ordering::Acquire) != self.status.sighups
+    }
+
+    /// Loads the files, and puts them in force if they are right and nobody has to be asked.
+    fn load(&mut self, asked: bool) {
+        let sighups = self.signals.sighups.load(Ordering::Acquire);
+        let mut loaded;
+        // A new name in the settings leads to other files, which were not watched before they were read.
+        let mut rounds = 0;
+        loop {
+            self.files.begin();
+            loaded = Snapshot::load(&self.world.config, Permissions::Judge);
+            rounds += 1;
+            if self.files.is_torn(Instant::now()) {
+                return;
+            }
+            if !self.files.watch_others(&loaded.files) || rounds == 3 {
+                break;
+            }
+        }
+        let fresh = self.say_findings(&loaded.report, asked);
+        let now = now_ms();
+        match loaded.snapshot {
+            Some(snapshot) => self.take(snapshot, asked, now),
+            None => {
+                let (errors, _) = loaded.report.count();
+                if fresh {
+                    let kept = describe(&self.world.snapshot.load());
+                    let text = format!(
+                        "not reloaded because of {errors} error(s), listed above; still in force: {kept}"
+                    );
+                    self.say(Level::Error, &text);
+                    let first = loaded.report.iter().find(|found| found.severity == Severity::Error);
+                    self.came_of_it("failed", first.map(ToString::to_string));
+                }
+                let mistakes = loaded.report.iter().filter(|found| found.severity == Severity::Error);
+                let mistakes: Vec<String> =
+                    mistakes.take(status::MAX_MISTAKES).map(ToString::to_string).collect();
+                self.status.attempt = Attempt::refused(now, errors, &mistakes);
+            }
+        }
+        self.status.sighups = sighups;
+        if self.files.is_blind() && !self.blindness_told {
+            self.blindness_told = true;
+            self.say(
+                Level::Warning,
+                "the system does not tell of changed files (inotify); they are looked at twice a second",
+            );
+        }
+    }
+
+    /// What was loaded is right.
+    fn take(&mut self, new: Snapshot, asked: bool, now: u64) {
+        let old = self.world.snapshot.load_full();
+        let removed = old.removed_by(&new);
+        if new.revision() == old.revision() {
+            let was_loaded = matches!(self.status.attempt, Attempt::Loaded { .. });
+            if asked {
+                self.say(Level::Notice, &format!("reloaded: {}, as before", describe(&old)));
+                self.came_of_it("loaded", None);
+            } else if !was_loaded {
+                self.say(Level::Notice, &format!("the files are as before: {}", describe(&old)));
+            }
+            self.status.attempt = Attempt::Loaded { at_ms: now };
+        } else if removed.is_suspicious() && !asked {
+            let (devices, hashes) = (removed.devices, removed.hashes);
+            let reason = format!(
+                "the change removes {} of {} devices and {} of {} password hashes; if that is meant, `systemctl reload mosquitto` puts it in force",
+                devices.0, devices.1, hashes.0, hashes.1
+            );
+            let revision = new.revision().to_owned();
+            let told = matches!(&self.status.attempt, Attempt::Waiting { revision: known, .. } if *known == revision);
+            if !told {
+                let text = format!("waiting: {reason}; still in force: {}", describe(&old));
+                self.say(Level::Warning, &text);
+                self.came_of_it("held", Some(reason.clone()));
+            }
+            self.status.attempt = Attempt::Waiting { at_ms: now, revision, reason };
+        } else {
+            self.swap(&old, new);
+            self.status.attempt = Attempt::Loaded { at_ms: now };
+            self.retired.push(old);
+        }
+    }
+
+    /// Puts the new snapshot in force, and then ends what it does not admit any more. Whoever is being admitted by the
+    /// old one meanwhile is asked about the new one, too; see [`Sessions::admit`].
+    fn swap(&mut self, old: &Snapshot, new: Snapshot) {
+        let World { snapshot, sessions, kicks, .. } = &self.world;
+        let new = Arc::new(new);
+        drop(snapshot.swap(Arc::clone(&new)));
+        self.status.in_force = in_force(&new, now_ms());
+        let now = UnixSeconds::now();
+        let (mut ended, mut paced) = (Vec::new(), Vec::new());
+        let anonymous = (ANONYMOUS, old.anonymous_loss(&new));
+        for (name, Loss { device, credentials, rights }) in old.losses(&new).chain([anonymous]) {
+            if device && sessions.has(name) || credentials && sessions.has_lost(&new, name, now) {
+                sessions.forget(name);
+                ended.push(name.to_owned());
+            } else if rights && sessions.has(name) {
+                paced.push(name.to_owned());
+            }
+        }
+        if old.settings().on_expiry != new.settings().on_expiry {
+            sessions.expires(Some(now));
+        }
+        let mut text = format!("reloaded: {}", describe(&new));
+        if !ended.is_empty() {
+            text.push_str(&format!("; {} device(s) locked out", ended.len()));
+        }
+        if !paced.is_empty() {
+            text.push_str(&format!("; {} device(s) with fewer rights", paced.len()));
+        }
+        kicks.pace(new.settings().kick_rate, paced);
+        kicks.end(ended);
+        self.say(Level::Notice, &text);
+        self.came_of_it("loaded", None);
+    }
+
+    /// Ends the sessions whose certificate has ended.
+    fn end_expired(&self) {
+        let World { snapshot, sessions, kicks, .. } = &self.world;
+        let now = UnixSeconds::now();
+        if now < sessions.next_expiry() {
+            return;
+        }
+        let names = sessions.expired(&snapshot.load(), now);
+        for name in &names {
+            let text = format!("session ended: the certificate has expired (device {})", Quoted(name));
+            self.say(Level::Notice, &text);
+        }
+        kicks.end(names);
+    }
+
+    /// Logs what is wrong with the files, each finding once until it is gone or somebody asks; whether an error was among
+    /// those.
+    fn say_findings(&mut self, report: &Report, asked: bool) -> bool {
+        let lines = report_lines(report);
+        let mut fresh = asked;
+        for (level, line) in &lines {
+            if asked || !self.said.contains(line) {
+                fresh |= *level == Level::Error;
+                self.say(*level, line);
+            }
+        }
+        self.said = lines.into_iter().map(|(_, line)| line).collect();
+        fresh
+    }
+
+    fn came_of_it(&self, decision: &'static str, reason: Option<String>) {
+        let mut outcomes = locked(&self.signals.outcomes);
+        if outcomes.len() < OUTCOMES {
+            outcomes.push((decision, reason));
+        }
+        self.signals.any_outcome.store(true, Ordering::Release);
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        self.world.log.later(level, text);
+    }
+
+    fn write_status(&mut self) {
+        if self.written.as_ref() == Some(&self.status) {
+            return;
+        }
+        match self.try_write() {
+            Ok(()) => {
+                self.written = Some(self.status.clone());
+                self.complained = false;
+            }
+            Err(error) => {
+                if !self.complained {
+                    let text = format!("{error}; what is in force cannot be told there");
+                    self.say(Level::Warning, &text);
+                }
+                self.complained = true;
+            }
+        }
+    }
+
+    fn try_write(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        let claim = match self.claim.take() {
+            Some(claim) => claim,
+            None => Claim::new(&self.world.snapshot.load().settings().state_directory)?,
+        };
+        let written = claim.write(&self.status);
+        self.claim = Some(claim);
+        Ok(written?)
+    }
+}
+
+fn in_force(snapshot: &Snapshot, since_ms: u64) -> InForce {
+    InForce { revision: snapshot.revision().to_owned(), since_ms, devices: snapshot.devices().len() }
+}
