@@ -25,7 +25,7 @@ SECONDS ?= 60
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker fuzz demo install clean
+.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker fuzz mutants demo install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -80,6 +80,10 @@ bench-broker: test-deps brokers release ## what a message costs a whole broker w
 
 fuzz: deps ## inputs that nobody thought of, for each target so long (SECONDS=60; TARGETS=topics for one)
 	@tests/fuzz/run $(SECONDS) $(TARGETS)
+
+mutants: deps ## whether the tests notice changes to the rules' code (needs cargo-mutants; FILES='src/policy/list/*.rs', SHARD=1/20)
+	cargo mutants -j1 --baseline skip --timeout 200 --output $(TARGET) $(if $(SHARD),--shard $(SHARD)) \
+	  $(foreach file,$(or $(FILES),'src/topic/**' 'src/policy/**'),-f $(file)) -C --lib -C --test=props
 
 demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broker running)
 	$(CARGO) build --locked

@@ -35,7 +35,6 @@ use counters::{Counters, Publisher};
 use crate::{
     diag::{Diagnostic, Report, Severity, Visible},
     mosquitto_conf,
-    policy::Request,
     snapshot::{Permissions, Snapshot},
 };
 
@@ -224,8 +223,8 @@ impl Plugin {
     /// Panics for the topic that the test chose.
     #[cfg(debug_assertions)]
     #[expect(clippy::panic, reason = "that is its purpose, and release builds do not have it")]
-    fn fault(&self, request: &Request<'_>) {
-        if let (Some(fault), Request::Publish { topic, .. }) = (&self.fault, request)
+    fn fault(&self, request: &crate::policy::Request<'_>) {
+        if let (Some(fault), crate::policy::Request::Publish { topic, .. }) = (&self.fault, request)
             && fault == topic
         {
             panic!("the fault that was asked for");

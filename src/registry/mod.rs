@@ -33,7 +33,8 @@ pub struct Device {
     pub(crate) auth: Auth,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) revoked: Box<[Fingerprint]>,
-    pub(crate) password: Option<Password>,
+    /// Apart, because many devices have none.
+    pub(crate) password: Option<Box<Password>>,
     pub(crate) own: Option<Arc<Block>>,
 }
 

@@ -97,7 +97,7 @@ fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option
         auth: fields.auth,
         certificates: fields.certificates,
         revoked: fields.revoked.into(),
-        password: fields.password,
+        password: fields.password.map(Box::new),
         // Limits alone allow nothing.
         own: Some(own).filter(|own| !own.rules.is_empty()),
     })

@@ -18,10 +18,9 @@ pub(super) struct Devices {
     hasher: foldhash::fast::RandomState,
     /// Open addressing from a name's hash; a power of two of them, at most seven eighths taken.
     slots: Box<[Slot]>,
-    /// By the device's number, as everything below.
-    rights: Box<[Rights]>,
-    /// The names of all devices, one after the other.
-    names: Box<str>,
+    /// For each device its rights and its name, one after the other: what a check waits for is in one place.
+    records: Box<[u8]>,
+    /// By the device's number.
     devices: Box<[Device]>,
     /// One for all devices whose roles come to the same.
     roles: Box<[Index]>,
@@ -34,8 +33,8 @@ pub(super) struct Devices {
 struct Slot {
     /// Bits of the name's hash, and in the lowest eight its length: a strange name is rarely compared.
     tag: u32,
-    /// Where the name begins. It stands here so that a check waits for the name and the rights at once.
-    name: u32,
+    /// Where its record begins.
+    record: u32,
     device: u32,
 }
 
@@ -46,6 +45,32 @@ struct Rights {
     roles: u32,
     /// [`NONE`] if it has no rules of its own.
     own: u32,
+}
+
+/// Bytes of [`Rights`] in a record, before the name.
+const RIGHTS_BYTES: usize = 9;
+
+impl Rights {
+    fn to_bytes(self) -> [u8; RIGHTS_BYTES] {
+        let state = match self.state {
+            State::Active => 0,
+            State::Quarantined => 1,
+            State::Disabled => 2,
+            State::Retired => 3,
+        };
+        let ([a, b, c, d], [e, f, g, h]) = (self.roles.to_le_bytes(), self.own.to_le_bytes());
+        [state, a, b, c, d, e, f, g, h]
+    }
+
+    fn from_bytes([state, a, b, c, d, e, f, g, h]: [u8; RIGHTS_BYTES]) -> Self {
+        let state = match state {
+            0 => State::Active,
+            1 => State::Quarantined,
+            2 => State::Disabled,
+            _ => State::Retired,
+        };
+        Self { state, roles: u32::from_le_bytes([a, b, c, d]), own: u32::from_le_bytes([e, f, g, h]) }
+    }
 }
 
 /// No number of anything: files of a bounded size do not hold so much.
@@ -73,9 +98,9 @@ impl Devices {
         let hasher = foldhash::fast::RandomState::default();
         let count = entries.len();
         let size = (count + count / 7 + 1).next_power_of_two();
-        let mut slots = vec![Slot { tag: 0, name: 0, device: NONE }; size];
-        let (mut rights, mut devices) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let (mut names, mut own) = (String::new(), Vec::new());
+        let mut slots = vec![Slot { tag: 0, record: 0, device: NONE }; size];
+        let mut devices = Vec::with_capacity(count);
+        let (mut records, mut own) = (Vec::new(), Vec::new());
         for entry in entries {
             let name = entry.device.name().as_str();
             let (tag, mut at) = place(&hasher, name, size);
@@ -83,22 +108,22 @@ impl Devices {
                 at = (at + 1) & (size - 1);
             }
             if let Some(free) = slots.get_mut(at) {
-                *free = Slot { tag, name: number(names.len()), device: number(devices.len()) };
+                *free = Slot { tag, record: number(records.len()), device: number(devices.len()) };
             }
-            rights.push(Rights {
+            let rights = Rights {
                 state: entry.device.state(),
                 roles: entry.roles,
                 own: if entry.own.is_some() { number(own.len()) } else { NONE },
-            });
-            names.push_str(name);
+            };
+            records.extend(rights.to_bytes());
+            records.extend_from_slice(name.as_bytes());
             own.extend(entry.own);
             devices.push(entry.device);
         }
         Self {
             hasher,
             slots: slots.into(),
-            rights: rights.into(),
-            names: names.into(),
+            records: records.into(),
             devices: devices.into(),
             roles: roles.into(),
             own: own.into(),
@@ -135,9 +160,9 @@ impl Devices {
         loop {
             let found = self.slots.get(slot)?;
             if found.tag == tag {
-                let known = self.names.as_bytes().get(at(found.name)..)?.get(..name.len())?;
-                if same(known, name.as_bytes()) {
-                    return Some((at(found.device), *self.rights.get(at(found.device))?));
+                let (rights, known) = self.records.get(at(found.record)..)?.split_first_chunk()?;
+                if same(known.get(..name.len())?, name.as_bytes()) {
+                    return Some((at(found.device), Rights::from_bytes(*rights)));
                 }
             }
             if found.device == NONE {
@@ -185,6 +210,15 @@ pub(super) fn number(count: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rights_come_out_as_they_went_in() {
+        for state in [State::Active, State::Quarantined, State::Disabled, State::Retired] {
+            let rights = Rights { state, roles: 0x0102_0304, own: NONE };
+            let Rights { state: found, roles, own } = Rights::from_bytes(rights.to_bytes());
+            assert_eq!((found, roles, own), (state, 0x0102_0304, NONE));
+        }
+    }
 
     #[test]
     fn nobody_is_found_where_nobody_is() {

@@ -183,7 +183,7 @@ fn add_password_file(registry: &mut Registry, path: &Path, text: &str, report: &
             let message = format!("`{}` has a password here and another at {}", user.name, device.place);
             report.push(Diagnostic::error(&source, user.span, message).help("take one of them out"));
         } else {
-            device.password = Some(Password { hash: user.hash, generated: false });
+            device.password = Some(Box::new(Password { hash: user.hash, generated: false }));
         }
     }
     unlisted

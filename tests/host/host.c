@@ -51,6 +51,49 @@ static void *room(size_t bytes)
 	return memory;
 }
 
+static size_t hash_name(const char *name)
+{
+	size_t hash = 5381;
+
+	while(*name) hash = hash * 33 + (unsigned char)*name++;
+	return hash;
+}
+
+/* The client of a name, one for all its checks: in a broker every connection has a structure and strings of its own,
+ * which were made when it came and lie where there was room, and not in the order of the messages. */
+static struct mosquitto *client_of(const char *name)
+{
+	static struct mosquitto **table;
+	static size_t slots, used;
+	size_t at;
+
+	if(2 * used >= slots){
+		struct mosquitto **old = table;
+		size_t old_slots = slots;
+
+		slots = slots ? 2 * slots : 1024;
+		table = calloc(slots, sizeof(*table));
+		if(!table) fail("no memory", "for the clients");
+		used = 0;
+		for(size_t i = 0; i < old_slots; i++){
+			if(!old[i]) continue;
+			for(at = hash_name(old[i]->username) & (slots - 1); table[at]; at = (at + 1) & (slots - 1));
+			table[at] = old[i];
+			used++;
+		}
+		free(old);
+	}
+	for(at = hash_name(name) & (slots - 1); table[at]; at = (at + 1) & (slots - 1)){
+		if(!strcmp(table[at]->username, name)) return table[at];
+	}
+	struct mosquitto *client = room(sizeof(*client));
+	client->id = strdup(name);
+	client->username = strdup(name);
+	table[at] = client;
+	used++;
+	return client;
+}
+
 static struct check *read_checks(const char *path, size_t *count)
 {
 	size_t space = 1024;
@@ -74,11 +117,7 @@ static struct check *read_checks(const char *path, size_t *count)
 			checks = realloc(checks, space * sizeof(*checks));
 			if(!checks) fail("no memory for", path);
 		}
-		/* A client each: in a broker, too, every connection has a structure and strings of its own. */
-		struct mosquitto *client = room(sizeof(*client));
-		client->id = strdup(name);
-		client->username = strdup(name);
-		checks[*count].client = client;
+		checks[*count].client = client_of(name);
 		checks[*count].topic = strdup(topic);
 		checks[*count].access = atoi(access);
 		checks[*count].expected = atoi(expected);
