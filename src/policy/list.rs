@@ -25,7 +25,7 @@ pub(super) use compile::compile;
 
 use super::{
     Block, Limits, Owner, Rule, Subject,
-    cover::{Cover, Pattern, RuleAt},
+    cover::{Cover, Covered, Pattern, RuleAt},
     index::at,
     says::{End, Says},
     walk::Found,
@@ -152,28 +152,48 @@ impl<'a> List<'a> {
 
     /// Tells `found` of the other rules that match the topic `name` and say something that is `wanted`.
     pub(super) fn walk(self, (name, subject, wanted): Asked<'_>, found: &mut impl Found) {
-        let (others, texts) = (self.others_at(), self.texts_at());
-        for other in 0..usize::from(self.byte(6)) {
-            let number = self.short(others + 2 * other);
-            let Some(row) = self.row_of(number, texts) else { return };
+        for (rule, row) in self.others() {
             if row.says.meets(wanted) && fits(&row, name, subject) {
-                found.note(&End { rule: super::index::number(number), says: row.says });
+                found.note(&End { rule, says: row.says });
             }
         }
     }
 
     /// Adds to `cover` what the rules that say `wanted` cover of the pattern. `which` index this is.
+    ///
+    /// Of the literal rules only those are looked at that spell what the pattern begins with: a device can ask for
+    /// thousands of filters at once, and have thousands of rules.
     pub(super) fn add_to(self, cover: &mut Cover, which: usize, (pattern, subject, wanted): Question<'_>) {
-        for (number, row) in self.rows().filter(|(_, row)| row.says.meets(wanted)) {
-            let Some(covered) = covers(row.text, pattern, subject) else { continue };
-            cover.add(covered, (which, number), pattern);
+        if let Some(name) = pattern.name {
+            let spelled = Covered::Depth(pattern.levels().len());
+            self.spelled(name.as_bytes(), &mut |end: &End| {
+                if end.says.meets(wanted) {
+                    cover.add(spelled, (which, end.rule), pattern);
+                }
+            });
+        }
+        for (number, row) in self.others().filter(|(_, row)| row.says.meets(wanted)) {
+            if let Some(covered) = covers(row.text, pattern, subject) {
+                cover.add(covered, (which, number), pattern);
+            }
         }
     }
 
-    /// The earliest rule that says `wanted` and matches a topic of the pattern.
+    /// The earliest rule that says `wanted` and matches a topic of the pattern. Literal rules are gone through only if
+    /// some say that; few of a list deny.
     pub(super) fn meet(self, which: usize, (pattern, subject, wanted): Question<'_>) -> Option<RuleAt> {
         let met = |(_, row): &(u32, Row<'_>)| row.says.meets(wanted) && meets(row.text, pattern, subject);
-        self.rows().find(met).map(|(number, _)| (which, number))
+        let found = if self.says().0.meets(wanted) { self.rows().find(met) } else { self.others().find(met) };
+        found.map(|(number, _)| (which, number))
+    }
+
+    /// The rules that are not literal.
+    fn others(self) -> impl Iterator<Item = (u32, Row<'a>)> {
+        let (others, texts) = (self.others_at(), self.texts_at());
+        (0..usize::from(self.byte(6))).map_while(move |other| {
+            let number = self.short(others + 2 * other);
+            Some((super::index::number(number), self.row_of(number, texts)?))
+        })
     }
 
     /// The block it was compiled from; `file` is where its rules stand.

@@ -47,6 +47,12 @@ pub(super) trait Found {
     fn note(&mut self, end: &End);
 }
 
+impl<F: FnMut(&End)> Found for F {
+    fn note(&mut self, end: &End) {
+        self(end);
+    }
+}
+
 impl Walk<'_> {
     /// Tells `found` of every rule that matches.
     pub(super) fn run(&self, found: &mut impl Found) {

@@ -67,6 +67,12 @@ fn few_rules_are_a_list_and_many_or_odd_ones_a_tree() {
     assert!(!is_list(named(&many(|number| format!("a/{number}/+"), 13))));
     assert!(is_list(block(&["a/{device}"])));
     assert!(!is_list(block(&["a/{{x}}"])));
+    let denials = |count| {
+        let mut denials = Block::clone(&named(&many(|number| format!("a/{number}"), count)));
+        denials.rules.iter_mut().for_each(|rule| rule.effect = Effect::Deny);
+        Arc::new(denials)
+    };
+    assert!(is_list(denials(32)) && !is_list(denials(33)));
     let mut denial = Block::clone(&block(&["a/{device}"]));
     denial.rules[0].effect = Effect::Deny;
     assert!(!is_list(Arc::new(denial)));

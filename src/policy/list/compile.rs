@@ -14,13 +14,16 @@ const MAX_OTHERS: usize = 12;
 /// Most rules; their numbers and the slots for them fit in 16 bits.
 const MAX_RULES: usize = 8_192;
 
+/// Most literal rules that deny. All of them may be looked at for a filter.
+const MAX_DENIALS: usize = 32;
+
 /// The rules of `blocks` as a list of `owner`, or `None` if there are too many or one is not for a list.
 pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<Box<[u8]>> {
     let rules = || blocks.iter().flat_map(|block| says_of(block));
     let (mut rows, mut texts) = (Vec::new(), Vec::new());
     let (mut others, mut literals) = (Vec::new(), Vec::new());
     let (mut said, mut said_by_others) = (Says::default(), Says::default());
-    let mut client_id = false;
+    let (mut client_id, mut denials) = (false, 0);
     for (own, (rule, says)) in rules().enumerate() {
         let text = rule.template.as_str();
         let own = u16::try_from(own).ok().filter(|own| usize::from(*own) < MAX_RULES)?;
@@ -32,6 +35,7 @@ pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<B
         match plain {
             None => {
                 literals.push((own, text));
+                denials += usize::from(rule.effect == Effect::Deny);
                 said = said.and(says);
             }
             Some(_) => {
@@ -45,7 +49,7 @@ pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<B
         rows.extend(rule.place.line.to_le_bytes());
         rows.extend([says.byte(), u8::try_from(plain.unwrap_or_default()).unwrap_or(u8::MAX)]);
     }
-    if others.len() > MAX_OTHERS {
+    if others.len() > MAX_OTHERS || denials > MAX_DENIALS {
         return None;
     }
     let slots = slots(&literals);
