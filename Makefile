@@ -19,13 +19,18 @@ SKIP = $(foreach broker,$(filter-out $(BROKERS),$(ALL_BROKERS)),--skip on_$(subs
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PLUGIN := $(TARGET)/release/libcitronella.so
 COMMAND := $(TARGET)/release/citronella
+# What `make release`, `make deb` and `make test-arm` are for: amd64, arm64 or armhf.
+ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
+TRIPLE_arm64 := aarch64-unknown-linux-gnu
+TRIPLE_armhf := armv7-unknown-linux-gnueabihf
 # How long `make fuzz` stays with each target.
 SECONDS ?= 60
 # Stripped, in bytes: a broker on a small machine has to carry it.
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench fuzz demo install clean
+.PHONY: help deps test-deps package-deps brokers build release size test check fmt clippy doc header exports bench fuzz demo \
+  install deb dist licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,9 +48,7 @@ build: deps ## the plugin and the command, for debugging
 	$(CARGO) build --locked
 
 release: deps ## the plugin and the command, as they are installed
-	$(CARGO) build --locked --release --bin citronella
-	# By itself: made beside the rlib, the linker keeps start-up code of libraries that only the command uses.
-	$(CARGO) rustc --locked --release --lib --crate-type cdylib
+	@.packaging/build >/dev/null
 	@$(MAKE) --no-print-directory size
 
 size: ## how big the release build is, and what it must not carry
@@ -86,6 +89,30 @@ install: ## copy the release build to DESTDIR and PREFIX (build it first: make r
 	install -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/mosquitto'
 	install -m 755 $(COMMAND) '$(DESTDIR)$(bindir)/citronella'
 	install -m 644 $(PLUGIN) '$(DESTDIR)$(libdir)/mosquitto/mosquitto_citronella.so'
+
+package-deps:
+	@tests/host/deps test package cross arm
+
+deb: package-deps ## the Debian package (ARCH=arm64 or ARCH=armhf for a Raspberry Pi)
+	@.packaging/deb $(ARCH)
+
+test-package: package-deps ## the package in clean Debian roots: install, use, upgrade, purge (as root)
+	@.packaging/deb >/dev/null
+	@tests/package/run $(SUITES)
+
+test-arm: package-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that)
+	@tests/package/arm $(ARCHES)
+
+licences: ## the dependencies' licences, sources and duplicates
+	@.packaging/licences
+
+dist: package-deps ## what a release publishes, in target/dist
+	@.packaging/dist
+
+reproduce: package-deps ## build the package twice, in two folders, and compare
+	@.packaging/reproduce $(ARCH)
+
+release-check: check test test-package test-arm licences dist reproduce ## everything that a release has to pass
 
 clean: ## remove everything that was built or fetched
 	$(CARGO) clean
