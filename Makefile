@@ -23,14 +23,16 @@ PLUGIN := $(TARGET)/release/libcitronella.so
 COMMAND := $(TARGET)/release/citronella
 # Man pages and completions are made, and judged, by tests of the command.
 PAGES = CITRONELLA_PAGES='$(abspath $(TARGET))/pages' $(CARGO) test --quiet --locked --bin citronella
+# What `make release`, `make deb` and `make test-arm` are for: amd64, arm64 or armhf.
+ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
 # How long `make fuzz` stays with each target.
 SECONDS ?= 60
 # Stripped, in bytes: a broker on a small machine has to carry it.
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker bench-storm fuzz mutants demo man completions \
-  install clean
+.PHONY: help deps test-deps package-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
+  bench-storm fuzz mutants demo man completions install deb dist licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,9 +51,7 @@ build: deps ## the plugin and the command, for debugging
 	$(CARGO) build --locked
 
 release: deps ## the plugin and the command, as they are installed
-	$(CARGO) build --locked --release --bin citronella
-	# By itself: made beside the rlib, the linker keeps start-up code of libraries that only the command uses.
-	$(CARGO) rustc --locked --release --lib --crate-type cdylib
+	@.packaging/build >/dev/null
 	@$(MAKE) --no-print-directory size
 
 size: ## how big the release build is, and what it must not carry
@@ -114,6 +114,30 @@ install: man completions ## copy the release build to DESTDIR and PREFIX (build 
 	install -D -m 644 $(TARGET)/pages/completions/citronella.bash '$(DESTDIR)$(datadir)/bash-completion/completions/citronella'
 	install -D -m 644 $(TARGET)/pages/completions/_citronella '$(DESTDIR)$(datadir)/zsh/vendor-completions/_citronella'
 	install -D -m 644 $(TARGET)/pages/completions/citronella.fish '$(DESTDIR)$(datadir)/fish/vendor_completions.d/citronella.fish'
+
+package-deps:
+	@tests/host/deps test package cross arm
+
+deb: package-deps ## the Debian package (ARCH=arm64 or ARCH=armhf for a Raspberry Pi)
+	@.packaging/deb $(ARCH)
+
+test-package: package-deps ## the package in clean Debian roots: install, use, upgrade, purge (as root)
+	@.packaging/deb >/dev/null
+	@tests/package/run $(SUITES)
+
+test-arm: package-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that)
+	@tests/package/arm $(ARCHES)
+
+licences: ## the dependencies' licences, sources and duplicates
+	@.packaging/licences
+
+dist: package-deps ## what a release publishes, in target/dist
+	@.packaging/dist
+
+reproduce: package-deps ## build the package twice, in two folders, and compare
+	@.packaging/reproduce $(ARCH)
+
+release-check: check test test-package test-arm licences dist reproduce ## everything that a release has to pass
 
 clean: ## remove everything that was built or fetched
 	$(CARGO) clean

@@ -21,7 +21,7 @@ mod neighbours;
 mod refusals;
 mod texts;
 
-pub(crate) use texts::STARTER_CONFIG_ROLES;
+pub(crate) use texts::starter_roles;
 
 use super::{
     Answer,

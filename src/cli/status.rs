@@ -114,7 +114,7 @@ impl Overview {
 }
 
 pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
-    let Loaded { snapshot, report } = check::look(world);
+    let Loaded { snapshot, report, .. } = check::look(world);
     let directory = match &snapshot {
         Some(snapshot) => Some(snapshot.settings().state_directory.clone()),
         // The settings may be right, and the registry not.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use super::folder::{FolderError, OnExisting};
+pub use super::folder::{FolderError, OnExisting, exchange};
 use super::{
     folder::{self, NewFile},
     issue::Certified,

@@ -6,53 +6,41 @@ use citronella::config::STATE_DIRECTORY;
 
 use super::Arguments;
 
-/// The settings to start with: roles for the two things that most people have, and nobody who has them.
+/// The settings to start with: roles for the two things that most people have, and nobody who has them. The package
+/// installs the same file.
+const STARTER_CONFIG: &str = include_str!("../../../conf-examples/starter/citronella.toml");
+
+/// The roles in it, which are an offer.
+pub(crate) fn starter_roles() -> &'static str {
+    STARTER_CONFIG.find("[roles.").and_then(|start| STARTER_CONFIG.get(start..)).unwrap_or_default()
+}
+
+/// A registry with nobody in it.
+pub(super) const STARTER_REGISTRY: &str = include_str!("../../../conf-examples/starter/devices.toml");
+
+/// The settings to start with.
 ///
 /// `state` is where the plugin writes; a line is needed for another place than the default.
 pub(super) fn starter_config(password_file: Option<&str>, state: &Path) -> String {
-    let auth = match password_file {
-        // Rust's escapes are not TOML's.
-        Some(path) => format!("[auth]\npassword_file = {}\n", toml_edit::Value::from(path)),
-        None => "# [auth]\n# password_file = \"/etc/mosquitto/passwd\"   # hashes of mosquitto_passwd, beside those in devices.toml\n".to_owned(),
-    };
-    let state = match state.to_str() {
-        Some(path) if path != STATE_DIRECTORY => {
-            format!(
-                "\n# Where the plugin writes what it does.\n[state]\ndirectory = {}\n",
-                toml_edit::Value::from(path)
-            )
+    // Rust's escapes are not TOML's.
+    let auth = password_file.map(|path| format!("[auth]\npassword_file = {}\n", toml_edit::Value::from(path)));
+    let state = state.to_str().filter(|path| *path != STATE_DIRECTORY).map(|path| {
+        let path = toml_edit::Value::from(path);
+        format!("\n# Where the plugin writes what it does.\n[state]\ndirectory = {path}\n")
+    });
+    let mut text = String::new();
+    for line in STARTER_CONFIG.split_inclusive('\n') {
+        match (line, &auth) {
+            ("# [auth]\n", Some(wanted)) => text.push_str(wanted),
+            (line, Some(_)) if line.starts_with("# password_file") => {}
+            (line, _) => text.push_str(line),
         }
-        _ => String::new(),
-    };
-    format!("{STARTER_CONFIG_HEAD}{auth}{state}{STARTER_CONFIG_ROLES}")
+        if line.starts_with("# password_file") {
+            text.push_str(state.as_deref().unwrap_or_default());
+        }
+    }
+    text
 }
-
-const STARTER_CONFIG_HEAD: &str = r#"# What devices may do. `citronella check` looks it over; the broker reads it at start and at a reload.
-version = 1
-
-[registry]
-file = "devices.toml"
-
-"#;
-
-pub(crate) const STARTER_CONFIG_ROLES: &str = r#"
-# {device} is the device's own name. Deny beats allow, order never matters, silence denies.
-[roles.sensor]
-publish   = ["sensors/{device}/#"]
-subscribe = ["cmd/{device}/#"]
-
-[roles.viewer]
-subscribe = ["sensors/#"]
-
-[roles.controller]
-include   = ["viewer"]
-publish   = ["cmd/+/#"]
-"#;
-
-pub(super) const STARTER_REGISTRY: &str = "\
-# The devices. `citronella device …` edits this file and keeps comments and order; so may you.
-version = 1
-";
 
 /// The listeners and the plugin, as every supported broker accepts them.
 pub(super) fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path, plugin: &Path) -> String {

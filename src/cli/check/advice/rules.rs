@@ -15,7 +15,7 @@ use super::{
     super::cited::{Cited, Warning},
     sets::{Set, called, name_of},
 };
-use crate::init::STARTER_CONFIG_ROLES;
+use crate::init::starter_roles;
 
 /// About the rules of all roles, of everyone, of anonymous clients and of devices.
 pub(super) fn warnings(
@@ -193,13 +193,13 @@ pub(super) fn unused_roles(snapshot: &Snapshot, sets: &[Set<'_>], cited: &mut Ci
     let mut whole: HashSet<RoleId> = HashSet::new();
     whole.extend(roles.quarantine().map(|role| roles.expand(&[role])).iter().flatten());
     // What `init` wrote is an offer, not a plan that somebody forgot.
-    let offered = cited.holds(&file, STARTER_CONFIG_ROLES);
+    let offered = cited.holds(&file, starter_roles());
     let mut found = Vec::new();
     for name in roles.names() {
         let Some((role, block)) = roles.find(name).and_then(|role| Some((role, roles.block(role)?))) else {
             continue;
         };
-        let is_offer = offered && STARTER_CONFIG_ROLES.contains(&format!("\n[roles.{name}]\n"));
+        let is_offer = offered && starter_roles().contains(&format!("[roles.{name}]\n"));
         if is_offer || whole.contains(&role) || used.contains(&ptr::from_ref(&**block)) {
             continue;
         }
