@@ -51,7 +51,7 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  citronella cert needs-renewal --within 9000d\n  citronella cert needs-renewal /etc/citronella/tls/broker.crt --within 9000d"
     )]
     NeedsRenewal(renew::NeedsRenewal),
-    /// Refuse certificates for ever: in the registry, then in the ledger
+    /// Refuse certificates for ever: in the registry, the ledger, and the revocation list if there is one
     #[command(
         after_help = "The broker refuses them from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise\n  citronella cert revoke --role sensor --issued-before 2026-11-01 --dry-run"
     )]

@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     /// devices get the organization (O)
     #[arg(long, value_name = "FIELDS")]
     subject: Option<Subject>,
-    /// Kind of the authority's and the broker's keys: p256, rsa2048 or rsa3072
+    /// Kind of the authority's and the broker's keys: p256, p384, rsa2048, rsa3072 or ed25519
     #[arg(long, value_name = "KIND", default_value_t)]
     key: KeyKind,
     #[command(flatten)]
@@ -142,7 +142,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let tls = folder.join("tls");
     files.folder(&tls, Mode::Shared)?;
     let wrote =
-        files.create(&tls.join("ca.crt"), authority.get().certificate_pem().as_bytes(), Mode::Public)?;
+        files.create(&tls.join("ca.crt"), authority.get().broker_trust_pem().as_bytes(), Mode::Public)?;
     step(&tls.join("ca.crt"), "the authority's certificate for the broker", wrote);
 
     let (certificate, key) = (tls.join("broker.crt"), tls.join("broker.key"));

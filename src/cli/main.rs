@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
+mod ca;
 mod cert;
 mod check;
 mod codes;
@@ -60,6 +61,8 @@ enum Verb {
     #[command(subcommand)]
     Cert(cert::Verb),
     #[command(subcommand)]
+    Ca(ca::Verb),
+    #[command(subcommand)]
     Password(password::Verb),
     Status(status::Arguments),
     Check(check::Arguments),
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.verb {
         Verb::Init(arguments) => init::run(&world, &output, arguments),
         Verb::Device(verb) => device::run(&world, &output, verb),
+        Verb::Ca(verb) => ca::run(&world, &output, verb),
         Verb::Cert(verb) => cert::run(&world, &output, verb),
         Verb::Password(verb) => password::run(&world, &output, verb),
         Verb::Status(arguments) => status::run(&world, &output, &arguments),

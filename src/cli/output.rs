@@ -61,6 +61,11 @@ impl Failure {
         Self::new(format!("{}: {error}", path.display())).for_kind(error.kind())
     }
 
+    /// What could not be done and why.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The same with what to do about it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());

@@ -52,6 +52,25 @@ impl CaPassphrase {
     }
 }
 
+/// Where the passphrase of a root's key comes from, if it is another than the authority's.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct RootPassphrase {
+    /// File with the passphrase for the root's key in its first line [env: CITRONELLA_ROOT_PASSPHRASE has the passphrase itself]
+    #[arg(long, value_name = "FILE")]
+    root_passphrase_file: Option<PathBuf>,
+}
+
+impl RootPassphrase {
+    /// The passphrase of a key to be made, asked twice at a prompt.
+    pub(crate) fn choose(&self) -> Result<Secret, Failure> {
+        const INSTEAD: &str = "--root-passphrase-file or CITRONELLA_ROOT_PASSPHRASE";
+        match given(self.root_passphrase_file.as_ref(), None, "CITRONELLA_ROOT_PASSPHRASE")? {
+            Some(secret) => Ok(secret),
+            None => prompt_twice("passphrase for the root's key: ", INSTEAD),
+        }
+    }
+}
+
 /// Where the passphrase of a device's key comes from.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct KeyPassphrase {
@@ -67,6 +86,14 @@ pub(crate) struct KeyPassphrase {
 }
 
 impl KeyPassphrase {
+    /// The passphrase of a key that exists.
+    pub(crate) fn ask(&self) -> Result<Secret, Failure> {
+        match given(self.key_passphrase_file.as_ref(), self.key_passphrase_fd, "CITRONELLA_KEY_PASSPHRASE")? {
+            Some(secret) => Ok(secret),
+            None => prompt("passphrase of the key: ", KEY_INSTEAD),
+        }
+    }
+
     /// The passphrase for a device's key, if there is to be one.
     pub(crate) fn choose(&self) -> Result<Option<Secret>, Failure> {
         let given =

@@ -7,13 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use der::{Decode, Encode, pem};
 use jiff::Timestamp;
 use thiserror::Error;
-use x509_cert::{Certificate, ext::pkix::SubjectKeyIdentifier, name::Name};
+use x509_cert::name::Name;
 
 use super::{
+    anchor::Anchor,
     create::MAX_NAME_CHARS,
+    crl::CrlError,
     inspect,
     issue::{IssueError, Issuer},
     key::{KeyError, PrivateKey},
@@ -69,6 +70,23 @@ pub enum AuthorityError {
         /// Why.
         source: KeyError,
     },
+    /// Made by others, and no client would be content with what it signs.
+    #[error("{} cannot be adopted: {why}", path.display())]
+    Adopt {
+        /// Its certificate.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Its root would have to sign.
+    #[error("there is a root above this authority; a new one below it is not made yet")]
+    TwoTiers,
+    /// Not one of ours.
+    #[error("this is no backup of an authority: {0}")]
+    Archive(String),
+    /// It would do harm, so it is not handed out.
+    #[error("the new revocation list is not used: {0}")]
+    Crl(CrlError),
     /// Signing its own certificate.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -94,13 +112,13 @@ pub enum Revocation {
 pub struct Authority {
     store: Store,
     ledger: Ledger,
-    subject: Name,
     default_subject: Subject,
-    period: Period,
-    key_id: Vec<u8>,
-    /// The DER of the SubjectPublicKeyInfo.
-    public: Vec<u8>,
-    pem: String,
+    /// What signs brokers and devices.
+    own: Anchor,
+    /// What signed that, where there are two tiers.
+    root: Option<Anchor>,
+    /// Earlier ones that are still trusted.
+    retired: Vec<Anchor>,
 }
 
 impl Authority {
@@ -112,48 +130,39 @@ impl Authority {
     pub fn open(directory: &Path) -> Result<Self, AuthorityError> {
         let store = Store::at(directory);
         let path = store.certificate();
-        let pem = match fs::read_to_string(&path) {
-            Ok(pem) => pem,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(AuthorityError::Missing(directory.to_owned()));
-            }
-            // Not "missing": who may not look into the directory does not know that.
-            Err(error) => return Err(store::at("read", &path)(error).into()),
-        };
-        let why = |why| AuthorityError::Certificate { path: path.clone(), why };
-        let (_, der) = pem::decode_vec(pem.as_bytes()).map_err(|_| why("it is not PEM"))?;
-        let certificate = Certificate::from_der(&der).map_err(|_| why("it is not X.509"))?;
-        let body = certificate.tbs_certificate();
-        let key_id = match body.get_extension::<SubjectKeyIdentifier>() {
-            Ok(Some((_, id))) => id.0.as_bytes().to_vec(),
-            _ => return Err(why("it has no subject key identifier")),
-        };
-        let second = |time: x509_cert::time::Time| {
-            let seconds = i64::try_from(time.to_unix_duration().as_secs()).ok();
-            seconds
-                .and_then(|seconds| Timestamp::from_second(seconds).ok())
-                .ok_or(why("its dates are beyond reach"))
-        };
-        let period = Period {
-            not_before: second(body.validity().not_before)?,
-            not_after: second(body.validity().not_after)?,
-        };
-        let public = body.subject_public_key_info().to_der().map_err(|_| why("its key cannot be read"))?;
-        let subject = body.subject().clone();
-        let organization = subject.organization().ok().flatten();
+        if fs::metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Err(AuthorityError::Missing(directory.to_owned()));
+        }
+        // Not "missing" for other errors: who may not look into the directory does not know that.
+        let own = Anchor::read(&path)?;
+        let root = store.root_certificate();
+        let root = if root.exists() { Some(Anchor::read(&root)?) } else { None };
+        let mut retired =
+            store.retired().iter().map(|path| Anchor::read(path)).collect::<Result<Vec<_>, _>>()?;
+        // A roll-over that was killed has copied what is still in use.
+        retired.retain(|old| old.der != own.der);
+        let organization = own.subject.organization().ok().flatten();
         let default_subject =
             organization.and_then(|value| Subject::organization(&value.value()).ok()).unwrap_or_default();
         let ledger = Ledger::open(&store.ledger())?;
-        Ok(Self { store, ledger, subject, default_subject, period, key_id, public, pem })
+        Ok(Self { store, ledger, default_subject, own, root, retired })
     }
 
-    /// Opens the key.
+    /// Opens the key, and those of earlier authorities that the same passphrase opens.
     ///
     /// # Errors
     ///
     /// A wrong passphrase, a key that others may read, or one that is not the certificate's.
     pub fn unlock(self, passphrase: &Secret) -> Result<Issuer, AuthorityError> {
-        let path = self.store.key();
+        let key = self.open_key(&self.own, passphrase)?;
+        let retired = self.retired.iter();
+        let retired =
+            retired.filter_map(|old| Some((old.clone(), self.open_key(old, passphrase).ok()?))).collect();
+        Ok(Issuer::new(self, key, retired))
+    }
+
+    fn open_key(&self, anchor: &Anchor, passphrase: &Secret) -> Result<PrivateKey, AuthorityError> {
+        let path = self.store.key(&anchor.serial);
         let mode = fs::metadata(&path).map_err(store::at("read", &path))?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(AuthorityError::LooseKey(path));
@@ -163,10 +172,10 @@ impl Authority {
             Ok(key) => key,
             Err(source) => return Err(AuthorityError::Key { path, source }),
         };
-        if !key.matches(&self.public) {
+        if !key.matches(&anchor.public) {
             return Err(AuthorityError::OtherKey(path));
         }
-        Ok(Issuer::new(self, key))
+        Ok(key)
     }
 
     /// Records that a certificate is not to be accepted any more. Needs no passphrase.
@@ -244,7 +253,11 @@ impl Authority {
     /// It was never made, or the file cannot be read.
     pub fn certificate_of(&self, entry: &Entry) -> Result<String, AuthorityError> {
         if entry.kind == Kind::Ca {
-            return Ok(self.pem.clone());
+            let sha256 = entry.certificate.as_ref().map(|made| &made.sha256);
+            let known = [Some(&self.own), self.root.as_ref()].into_iter().flatten().chain(&self.retired);
+            if let Some(found) = known.into_iter().find(|known| Some(&known.sha256()) == sha256) {
+                return Ok(found.pem.clone());
+            }
         }
         let path = self.store.issued(&entry.serial);
         Ok(fs::read_to_string(&path).map_err(store::at("read", &path))?)
@@ -253,7 +266,7 @@ impl Authority {
     /// Refuses a key (DER of a SubjectPublicKeyInfo) that is not the device's alone, as far as the certificates that
     /// were made tell.
     pub(crate) fn check_key(&self, name: &str, public: &[u8]) -> Result<(), IssueError> {
-        if self.public == public {
+        if self.own.public == public || self.root.as_ref().is_some_and(|root| root.public == public) {
             return Err(IssueError::AuthorityKey);
         }
         for entry in self.list().iter().filter(|entry| entry.kind != Kind::Ca && entry.certificate.is_some())
@@ -281,10 +294,49 @@ impl Authority {
         )
     }
 
-    /// Its certificate, which devices and brokers trust; PEM.
+    /// The certificate whose key signs; PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
-        &self.pem
+        &self.own.pem
+    }
+
+    /// What devices trust: the root, and earlier ones while they overlap; PEM.
+    #[must_use]
+    pub fn trust_pem(&self) -> String {
+        let root = self.root.as_ref().unwrap_or(&self.own);
+        let all = std::iter::once(root).chain(&self.retired);
+        all.map(|anchor| anchor.pem.as_str()).collect()
+    }
+
+    /// What a broker's `cafile` holds: the same, and what stands between the root and the devices, so that devices
+    /// that send their own certificate alone are let in too; PEM.
+    #[must_use]
+    pub fn broker_trust_pem(&self) -> String {
+        match &self.root {
+            Some(_) => format!("{}{}", self.own.pem, self.trust_pem()),
+            None => self.trust_pem(),
+        }
+    }
+
+    /// What follows a leaf in its chain: nothing while there is one tier; PEM.
+    pub(crate) fn chain_tail(&self) -> &str {
+        self.root.as_ref().map_or("", |_| &self.own.pem)
+    }
+
+    /// Those whose certificates devices may have, each in PEM, the one that signs now first.
+    pub(crate) fn anchors_pem(&self) -> Vec<&str> {
+        std::iter::once(&self.own).chain(&self.retired).map(|anchor| anchor.pem.as_str()).collect()
+    }
+
+    /// Whether a root stands above the one that signs.
+    #[must_use]
+    pub fn has_two_tiers(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Earlier authorities that are still trusted; PEM.
+    pub fn retired(&self) -> impl Iterator<Item = &str> {
+        self.retired.iter().map(|anchor| anchor.pem.as_str())
     }
 
     /// Where it is.
@@ -302,11 +354,11 @@ impl Authority {
     /// From when to when its own certificate is valid.
     #[must_use]
     pub fn period(&self) -> Period {
-        self.period
+        self.own.period
     }
 
     pub(crate) fn subject(&self) -> &Name {
-        &self.subject
+        &self.own.subject
     }
 
     pub(crate) fn default_subject(&self) -> &Subject {
@@ -314,7 +366,11 @@ impl Authority {
     }
 
     pub(crate) fn key_id(&self) -> &[u8] {
-        &self.key_id
+        &self.own.key_id
+    }
+
+    pub(crate) fn own(&self) -> &Anchor {
+        &self.own
     }
 
     pub(crate) fn parts(&mut self) -> (&Store, &mut Ledger) {

@@ -9,6 +9,7 @@ use thiserror::Error;
 use x509_cert::{builder, name::Name};
 
 use super::{
+    anchor::Anchor,
     authority::Authority,
     key::{KeyError, KeyKind, PrivateKey},
     ledger::{Entry, Event, LedgerError},
@@ -187,6 +188,8 @@ impl Deref for Issued {
 pub struct Issuer {
     authority: Authority,
     key: PrivateKey,
+    /// Of earlier authorities: they still sign their own revocation lists.
+    retired: Vec<(Anchor, PrivateKey)>,
 }
 
 impl Authority {
@@ -225,8 +228,18 @@ impl Authority {
 }
 
 impl Issuer {
-    pub(crate) fn new(authority: Authority, key: PrivateKey) -> Self {
-        Self { authority, key }
+    pub(crate) fn new(authority: Authority, key: PrivateKey, retired: Vec<(Anchor, PrivateKey)>) -> Self {
+        Self { authority, key, retired }
+    }
+
+    pub(crate) fn authority_mut(&mut self) -> &mut Authority {
+        &mut self.authority
+    }
+
+    /// Every authority with its key, the one that signs now first.
+    pub(crate) fn signers(&self) -> impl Iterator<Item = (&Anchor, &PrivateKey)> {
+        std::iter::once((self.authority.own(), &self.key))
+            .chain(self.retired.iter().map(|(old, key)| (old, key)))
     }
 
     /// The same without the key.
@@ -327,9 +340,9 @@ impl Issuer {
         let (name, kind) = (job.common_name, job.kind);
         ledger.append(Event::Reserved { at, serial: hex(&serial), kind, name: name.clone() }, &lock)?;
         let certificate = sign(template, Ground { serial: &serial, period, public }, &self.key)?.to_der()?;
-        let pem = certificate_pem(&certificate)?;
+        let leaf = certificate_pem(&certificate)?;
         let (serial, sha256) = (hex(&serial), fingerprint(&certificate));
-        store::replace(&store.issued(&serial), pem.as_bytes(), store::PUBLIC)?;
+        store::replace(&store.issued(&serial), leaf.as_bytes(), store::PUBLIC)?;
         let Period { not_before, not_after } = period;
         ledger.append(
             Event::Issued { at, serial: serial.clone(), sha256, kind, name, not_before, not_after },
@@ -337,6 +350,7 @@ impl Issuer {
         )?;
         let entry = ledger.find(&serial).cloned().ok_or(IssueError::Random)?;
         let shortened = period.not_after < asked.not_after;
+        let pem = format!("{leaf}{}", self.authority.chain_tail());
         Ok(Certified { entry, certificate, period, shortened, pem })
     }
 }

@@ -7,15 +7,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
-    rand::SystemRandom,
-    rsa::KeySize,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
-};
 use der::{
-    Decode, Document, Encode,
-    asn1::{Any, BitString, Null},
+    Decode, Document,
+    asn1::BitString,
     pem::{self, LineEnding},
 };
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, pkcs5::pbes2};
@@ -29,12 +23,14 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
+mod pair;
+
+use pair::Pair;
+
 /// How often PBKDF2 turns for a key file.
 // SOURCE: OWASP Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256.
 pub const PBKDF2_ITERATIONS: u32 = 600_000;
 
-const ECDSA_WITH_SHA256: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
-const SHA256_WITH_RSA: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const PLAIN: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
@@ -45,16 +41,37 @@ pub enum KeyKind {
     /// ECDSA on P-256: accepted by every client that was tried.
     #[default]
     P256,
+    /// ECDSA on P-384.
+    P384,
     /// For older devices that know no elliptic curves.
     Rsa2048,
     /// For an authority that must be RSA.
     Rsa3072,
+    /// Small and quick, and read by few small devices; see [`KeyKind::breaks`].
+    Ed25519,
+}
+
+impl KeyKind {
+    /// Who cannot use such a key, in words, if anybody is known who cannot.
+    #[must_use]
+    pub fn breaks(self) -> Option<&'static str> {
+        match self {
+            // Measured with each of these.
+            Self::Ed25519 => Some(
+                "mbedTLS (ESP32, Arduino), Tasmota, NSS (Firefox, Chrome on Linux) and Python's verifier do not take Ed25519",
+            ),
+            Self::P384 => Some("Tasmota on ESP8266 knows no P-384, and small boards take long for it"),
+            Self::P256 | Self::Rsa2048 | Self::Rsa3072 => None,
+        }
+    }
 }
 
 impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::Ed25519 => "ed25519",
             Self::Rsa2048 => "rsa2048",
             Self::Rsa3072 => "rsa3072",
         })
@@ -67,6 +84,8 @@ impl std::str::FromStr for KeyKind {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         match text.to_ascii_lowercase().as_str() {
             "p256" | "p-256" | "ec" => Ok(Self::P256),
+            "p384" | "p-384" => Ok(Self::P384),
+            "ed25519" => Ok(Self::Ed25519),
             "rsa2048" | "rsa-2048" | "rsa" => Ok(Self::Rsa2048),
             "rsa3072" | "rsa-3072" => Ok(Self::Rsa3072),
             _ => Err(KeyError::UnknownKind(text.to_owned())),
@@ -78,7 +97,7 @@ impl std::str::FromStr for KeyKind {
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// See [`KeyKind`].
-    #[error("no kind of key is called `{0}`; there are p256, rsa2048 and rsa3072")]
+    #[error("no kind of key is called `{0}`; there are p256, p384, rsa2048, rsa3072 and ed25519")]
     UnknownKind(String),
     /// No PEM block of a private key in it.
     #[error("this is not a private key")]
@@ -88,7 +107,7 @@ pub enum KeyError {
     OtherPem(String),
     /// Encrypted the way OpenSSL 1 did it.
     #[error(
-        "the key is in the traditional format, which is not read; convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
+        "the key is encrypted in the traditional format, which is not read; convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
     )]
     Traditional,
     /// Encrypted, and no passphrase was given.
@@ -100,17 +119,12 @@ pub enum KeyError {
     /// A passphrase of no bytes protects nothing.
     #[error("the passphrase is empty")]
     EmptyPassphrase,
-    /// Neither P-256 nor RSA of at least 2048 bits.
-    #[error("the key is neither P-256 nor RSA with 2048 bits or more")]
+    /// Of a kind with which nothing is signed here.
+    #[error("the key is neither on P-256, P-384 or P-521, nor RSA with 2048 bits or more, nor Ed25519")]
     Unsupported,
     /// The cryptographic library refused.
     #[error("the cryptographic library refused: {0}")]
     Crypto(&'static str),
-}
-
-enum Pair {
-    Ecdsa(Box<EcdsaKeyPair>),
-    Rsa(Box<RsaKeyPair>),
 }
 
 /// A private key that can sign. Its bytes are wiped when it is dropped, and it has no `Debug`.
@@ -129,44 +143,16 @@ impl PrivateKey {
     ///
     /// When the library cannot, which is without randomness only.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
-        let size = match kind {
-            KeyKind::P256 => {
-                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
-                    .map_err(|_| KeyError::Crypto("no P-256 key was made"))?;
-                let document =
-                    pair.to_pkcs8v1().map_err(|_| KeyError::Crypto("the new key was not encoded"))?;
-                return Self::from_pkcs8(document.as_ref());
-            }
-            KeyKind::Rsa2048 => KeySize::Rsa2048,
-            KeyKind::Rsa3072 => KeySize::Rsa3072,
-        };
-        let pair = RsaKeyPair::generate(size).map_err(|_| KeyError::Crypto("no RSA key was made"))?;
-        let document = AsDer::<Pkcs8V1Der>::as_der(&pair)
-            .map_err(|_| KeyError::Crypto("the new key was not encoded"))?;
-        Self::from_pkcs8(document.as_ref())
+        Self::of(Pair::generate(kind)?)
     }
 
-    /// Reads PKCS#8 DER, either version, P-256 or RSA.
+    fn of(pair: Pair) -> Result<Self, KeyError> {
+        Ok(Self { pkcs8: pair.to_pkcs8()?, public: PublicKey(pair.public_der()?), pair })
+    }
+
+    /// Reads PKCS#8 DER, either version.
     fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        PrivateKeyInfoRef::from_der(der).map_err(|_| KeyError::NotAKey)?;
-        let encoding = KeyError::Crypto("the key was not encoded");
-        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der) {
-            let Ok(public) = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()) else {
-                return Err(encoding);
-            };
-            let public = PublicKey(public.as_ref().to_vec());
-            let document = pair.to_pkcs8v1().map_err(|_| encoding)?;
-            let pkcs8 = Zeroizing::new(document.as_ref().to_vec());
-            return Ok(Self { pkcs8, pair: Pair::Ecdsa(Box::new(pair)), public });
-        }
-        let pair = RsaKeyPair::from_pkcs8(der).map_err(|_| KeyError::Unsupported)?;
-        let Ok(public) = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()) else {
-            return Err(encoding);
-        };
-        let public = PublicKey(public.as_ref().to_vec());
-        let document = AsDer::<Pkcs8V1Der>::as_der(&pair).map_err(|_| encoding)?;
-        let pkcs8 = Zeroizing::new(document.as_ref().to_vec());
-        Ok(Self { pkcs8, pair: Pair::Rsa(Box::new(pair)), public })
+        Self::of(Pair::from_pkcs8(der)?)
     }
 
     /// Reads the first key of a PEM text, encrypted or not.
@@ -196,7 +182,18 @@ impl PrivateKey {
                     other => other,
                 })
             }
-            Ok("EC PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PARAMETERS") => Err(KeyError::Traditional),
+            // `openssl ecparam -genkey` writes the curve before the key.
+            Ok("EC PARAMETERS") => {
+                let end = find(text, b"-----END ").ok_or(KeyError::NotAKey)?;
+                let rest = text.get(end..).unwrap_or_default();
+                Self::from_pem(rest.get(1..).unwrap_or_default(), passphrase)
+            }
+            Ok(label @ ("EC PRIVATE KEY" | "RSA PRIVATE KEY")) => {
+                let (_, der) = pem::decode_vec(text).map_err(|_| KeyError::NotAKey)?;
+                let der = Zeroizing::new(der);
+                let ec = label.starts_with("EC");
+                Self::of(if ec { Pair::from_sec1(&der)? } else { Pair::from_pkcs1(&der)? })
+            }
             Ok(other) => Err(KeyError::OtherPem(other.to_owned())),
             // The headers of a traditional encrypted key are more than the strict reader takes.
             Err(_) if find(text, b"Proc-Type:").is_some() => Err(KeyError::Traditional),
@@ -290,32 +287,13 @@ impl Keypair for PrivateKey {
 
 impl DynSignatureAlgorithmIdentifier for PrivateKey {
     fn signature_algorithm_identifier(&self) -> spki::Result<AlgorithmIdentifierOwned> {
-        Ok(match &self.pair {
-            // RFC 5758 §3.2: parameters are absent. RFC 4055 §5: they are NULL.
-            Pair::Ecdsa(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
-            Pair::Rsa(_) => AlgorithmIdentifierOwned {
-                oid: SHA256_WITH_RSA,
-                parameters: Some(Any::from_der(&Null.to_der()?)?),
-            },
-        })
+        Ok(self.pair.algorithm()?)
     }
 }
 
 impl signature::Signer<Signed> for PrivateKey {
     fn try_sign(&self, message: &[u8]) -> Result<Signed, signature::Error> {
-        let random = SystemRandom::new();
-        match &self.pair {
-            Pair::Ecdsa(pair) => pair
-                .sign(&random, message)
-                .map(|signed| Signed(signed.as_ref().to_vec()))
-                .map_err(|_| signature::Error::new()),
-            Pair::Rsa(pair) => {
-                let mut signed = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signed)
-                    .map_err(|_| signature::Error::new())?;
-                Ok(Signed(signed))
-            }
-        }
+        self.pair.sign(message).map(Signed).ok_or_else(signature::Error::new)
     }
 }
 

@@ -6,6 +6,7 @@
 //! {"event":"reserved","at":"…","serial":"4a…","kind":"device","name":"thunder10"}
 //! {"event":"issued","at":"…","serial":"4a…","sha256":"5f…","kind":"device","name":"thunder10","not_before":"…","not_after":"…"}
 //! {"event":"revoked","at":"…","serial":"4a…","reason":"keyCompromise"}
+//! {"event":"crl","at":"…","number":1}
 //! ```
 //!
 //! A serial that is reserved but never issued belongs to a command that was killed; it is not used again.
@@ -71,6 +72,12 @@ pub(crate) enum Event {
         at: Timestamp,
         serial: String,
         reason: Reason,
+    },
+    /// A revocation list with this number may exist.
+    Crl {
+        #[serde(with = "when")]
+        at: Timestamp,
+        number: u64,
     },
 }
 
@@ -195,6 +202,8 @@ pub(crate) struct Ledger {
     read_bytes: u64,
     read_lines: usize,
     torn: bool,
+    /// Of the last revocation list, or 0.
+    crl_number: u64,
 }
 
 impl Ledger {
@@ -215,6 +224,7 @@ impl Ledger {
             read_bytes: 0,
             read_lines: 0,
             torn: false,
+            crl_number: 0,
         };
         ledger.refresh()?;
         if ledger.fleet.is_empty() {
@@ -322,6 +332,12 @@ impl Ledger {
                 let entry = self.entry_mut(&serial).ok_or("its serial was never reserved")?;
                 entry.revoked.get_or_insert(Revoked { at, reason });
             }
+            Event::Crl { number, .. } => {
+                if number <= self.crl_number {
+                    return Err("its number is not above the last one's");
+                }
+                self.crl_number = number;
+            }
         }
         Ok(())
     }
@@ -346,6 +362,10 @@ impl Ledger {
     /// In the order of their making.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    pub(crate) fn crl_number(&self) -> u64 {
+        self.crl_number
     }
 
     pub(crate) fn fleet(&self) -> &str {

@@ -15,9 +15,13 @@
 //! Knows devices' names, not policy. `x509-cert` builds; its own serials, dates and authority key ids are
 //! not used (the last are wrong for an intermediate).
 
+mod adopt;
+mod anchor;
 mod authority;
+mod backup;
 pub mod bundle;
 mod create;
+pub mod crl;
 pub mod inspect;
 mod issue;
 mod key;
@@ -27,18 +31,23 @@ mod profile;
 mod public;
 mod reason;
 mod request;
+mod rollover;
 mod sign;
 mod store;
 mod subject;
 pub(crate) mod when;
 
+pub use adopt::Adoption;
 pub use authority::{Authority, AuthorityError, Revocation};
 pub use create::NewAuthority;
+pub use crl::{Crl, CrlError, CrlLife};
 pub use issue::{BrokerRequest, Certified, DeviceRequest, IssueError, Issued, Issuer};
 pub use key::{KeyError, KeyKind, PBKDF2_ITERATIONS, PrivateKey};
 pub use ledger::{Entry, LedgerError, Recorded, Revoked, State};
 pub use names::{BrokerName, BrokerNameError, DnsName, Wildcards, suggested};
-pub use profile::{BROKER_DAYS, DEVICE_DAYS, Kind, LONG_DAYS, Period, ROOT_DAYS};
+pub use profile::{
+    BROKER_DAYS, DEVICE_DAYS, ISSUING_DAYS, Kind, LONG_DAYS, LONG_ROOT_DAYS, Period, ROOT_DAYS,
+};
 pub use public::{PublicKeyError, PublicKind, SignatureError};
 pub use reason::{Reason, UnknownReason};
 pub use request::{MAX_REQUEST_BYTES, RequestError, SigningRequest};

@@ -1,12 +1,12 @@
 //! What stands in each kind of certificate. The kinds are fixed; there is nothing to tick.
 //!
-//! | | root | broker | device |
-//! |---|---|---|---|
-//! | life | 3650 days | 397 days | 730 days |
-//! | basicConstraints | CA, pathlen 0 | no CA | no CA |
-//! | keyUsage | keyCertSign, cRLSign | digitalSignature (RSA: keyEncipherment too) | digitalSignature |
-//! | extKeyUsage | – | serverAuth | clientAuth |
-//! | subjectAltName | – | DNS names and addresses | one URI |
+//! | | root | issuing | broker | device |
+//! |---|---|---|---|---|
+//! | life | 3650 days, 7300 over an issuing one | 1825 days | 397 days | 730 days |
+//! | basicConstraints | CA, pathlen 0, or 1 over an issuing one | CA, pathlen 0 | no CA | no CA |
+//! | keyUsage | keyCertSign, cRLSign | the same | digitalSignature (RSA: keyEncipherment too) | digitalSignature |
+//! | extKeyUsage | – | – | serverAuth | clientAuth |
+//! | subjectAltName | – | – | DNS names and addresses | one URI |
 //!
 //! The first two extensions are critical. Leaves are valid from an hour before they are made, for clocks
 //! that run behind, and never outlive their issuer.
@@ -45,6 +45,10 @@ use super::{names::BrokerName, when};
 
 /// Ten years: the root stands in devices' firmware, and replacing it means touching each.
 pub const ROOT_DAYS: u32 = 3650;
+/// Twenty years for a root over an issuing authority: its key is used once in five.
+pub const LONG_ROOT_DAYS: u32 = 7300;
+/// Five years: one can be made anew without a word to any device.
+pub const ISSUING_DAYS: u32 = 1825;
 /// The limit of public authorities, kept here because a year and a month fits a yearly habit.
 pub const BROKER_DAYS: u32 = 397;
 /// Two years, what the guides people know give.
@@ -80,8 +84,10 @@ impl std::fmt::Display for Kind {
 /// What tells the kinds of certificates apart.
 #[derive(Debug)]
 pub(crate) enum Profile {
-    /// Signs itself.
-    Root,
+    /// Signs itself, and has so many authorities below it.
+    Root(u8),
+    /// Below a root, and above leaves only.
+    Issuing,
     /// Not empty.
     Broker(Vec<BrokerName>),
     /// With its URI.
@@ -112,8 +118,13 @@ impl BuilderProfile for Template {
         _issuer_key: SubjectPublicKeyInfoRef<'_>,
         _certificate: &TbsCertificate,
     ) -> builder::Result<Vec<Extension>> {
-        let ca = matches!(self.profile, Profile::Root);
-        let constraints = BasicConstraints { ca, path_len_constraint: ca.then_some(0) };
+        let constraints = match self.profile {
+            Profile::Root(below) => BasicConstraints { ca: true, path_len_constraint: Some(below) },
+            Profile::Issuing => BasicConstraints { ca: true, path_len_constraint: Some(0) },
+            Profile::Broker(_) | Profile::Device(_) => {
+                BasicConstraints { ca: false, path_len_constraint: None }
+            }
+        };
         let mut list = vec![
             extension(ID_CE_BASIC_CONSTRAINTS, Critical::Yes, &constraints)?,
             extension(ID_CE_KEY_USAGE, Critical::Yes, &KeyUsage(self.usages(&own_key)))?,
@@ -141,7 +152,7 @@ impl BuilderProfile for Template {
 impl Template {
     fn usages(&self, key: &SubjectPublicKeyInfoRef<'_>) -> FlagSet<KeyUsages> {
         match self.profile {
-            Profile::Root => KeyUsages::KeyCertSign | KeyUsages::CRLSign,
+            Profile::Root(_) | Profile::Issuing => KeyUsages::KeyCertSign | KeyUsages::CRLSign,
             // TLS 1.2 with RSA key exchange encrypts to the broker's key.
             Profile::Broker(_) if key.algorithm.oid == const_oid::db::rfc5912::RSA_ENCRYPTION => {
                 KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment
@@ -152,7 +163,7 @@ impl Template {
 
     fn purpose(&self) -> Option<ObjectIdentifier> {
         match self.profile {
-            Profile::Root => None,
+            Profile::Root(_) | Profile::Issuing => None,
             Profile::Broker(_) => Some(ID_KP_SERVER_AUTH),
             Profile::Device(_) => Some(ID_KP_CLIENT_AUTH),
         }
@@ -160,7 +171,7 @@ impl Template {
 
     fn alternative_names(&self) -> der::Result<Option<Vec<GeneralName>>> {
         Ok(match &self.profile {
-            Profile::Root => None,
+            Profile::Root(_) | Profile::Issuing => None,
             Profile::Broker(names) => Some(names.iter().map(general_name).collect::<der::Result<_>>()?),
             Profile::Device(uri) => {
                 Some(vec![GeneralName::UniformResourceIdentifier(Ia5String::new(uri.as_str())?)])

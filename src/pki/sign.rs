@@ -47,7 +47,7 @@ pub(crate) fn sign(
 }
 
 /// UTCTime up to 2049, GeneralizedTime after (RFC 5280 §4.1.2.5).
-fn time(at: Timestamp) -> der::Result<Time> {
+pub(crate) fn time(at: Timestamp) -> der::Result<Time> {
     let seconds = u64::try_from(at.as_second()).map_err(|_| der::Error::from(der::ErrorKind::DateTime))?;
     Ok(Time::from(der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))?))
 }

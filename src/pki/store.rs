@@ -4,6 +4,9 @@
 //! pki/              0700
 //!   ca.crt          0644  last to appear: without it there is no authority here
 //!   ca.key          0600  encrypted
+//!   root.crt, root.key    where two tiers were asked for; the key may be kept elsewhere
+//!   keys/SERIAL.key       of the authority that took over, by its certificate's serial
+//!   retired/SERIAL.crt    earlier authorities, while they are still trusted
 //!   ledger          0600  one line per event, see `ledger`
 //!   certs/SERIAL.crt      every certificate that was made
 //!   lock            0600  held by whoever writes
@@ -82,8 +85,34 @@ impl Store {
         self.directory.join("ca.crt")
     }
 
-    pub(crate) fn key(&self) -> PathBuf {
+    /// The key of the authority's certificate with that serial.
+    pub(crate) fn key(&self, serial: &str) -> PathBuf {
+        let own = self.directory.join("keys").join(format!("{serial}.key"));
+        if own.exists() { own } else { self.first_key() }
+    }
+
+    /// The key of the first certificate that signed here.
+    pub(crate) fn first_key(&self) -> PathBuf {
         self.directory.join("ca.key")
+    }
+
+    pub(crate) fn root_certificate(&self) -> PathBuf {
+        self.directory.join("root.crt")
+    }
+
+    pub(crate) fn root_key(&self) -> PathBuf {
+        self.directory.join("root.key")
+    }
+
+    /// Certificates of earlier authorities that are still trusted, in a stable order.
+    pub(crate) fn retired(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory.join("retired")).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "crt"))
+            .collect();
+        paths.sort();
+        paths
     }
 
     pub(crate) fn ledger(&self) -> PathBuf {

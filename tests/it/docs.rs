@@ -70,11 +70,11 @@ fn the_commands_named_in_the_readme_exist() {
             .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()))
             .collect();
         let Some(first) = words.first() else { continue };
-        if !["init", "device", "cert", "password", "check", "explain", "test"].contains(first) {
+        if !["init", "device", "cert", "ca", "password", "check", "explain", "test"].contains(first) {
             continue;
         }
         let path: Vec<&str> = match *first {
-            "device" | "cert" | "password" => words.iter().take(2).copied().collect(),
+            "device" | "cert" | "ca" | "password" => words.iter().take(2).copied().collect(),
             verb => vec![verb],
         };
         let help = Cmd::new(path.iter().copied().chain(["--help"])).run();
@@ -188,7 +188,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 22] = [
+const VERBS: [&[&str]; 29] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -204,6 +204,13 @@ const VERBS: [&[&str]; 22] = [
     &["cert", "revoke"],
     &["cert", "list"],
     &["cert", "show"],
+    &["ca", "init"],
+    &["ca", "adopt"],
+    &["ca", "show"],
+    &["ca", "crl"],
+    &["ca", "rollover"],
+    &["ca", "backup"],
+    &["ca", "restore"],
     &["password", "set"],
     &["password", "generate"],
     &["password", "verify"],
@@ -249,10 +256,17 @@ fn the_examples_in_the_help_work() {
             if verb.contains(&"sign") {
                 home.shell("rm -r thunder10; openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -subj /CN=thunder10 -out thunder10.csr").ok();
             }
+            home.write("root.pass", "of the root\n");
             let serial = home.json(&["cert", "list"]).as_array().unwrap().last().unwrap()["serial"]
                 .as_str()
                 .unwrap()
                 .to_owned();
+            if let ["ca", "init" | "adopt" | "restore"] = verb {
+                let there = "mkdir -p pki/private; cp etc/pki/ca.crt pki; \
+                    openssl pkey -in etc/pki/ca.key -passin env:CITRONELLA_CA_PASSPHRASE -out pki/private/ca.key; rm -r etc/pki";
+                home.ok(&["ca", "backup", "authority.tar"]);
+                home.shell(there).env("CITRONELLA_CA_PASSPHRASE", CA_PASSPHRASE).ok();
+            }
             // A made-up serial number, a place, and a prompt are not here; everything else is as it stands.
             let line = line
                 .replace("7efc7237585c72037770f3a958202951", &serial)

@@ -34,6 +34,8 @@ mod broker_robust;
 mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;
+mod cli_ca;
+mod cli_ca_crl;
 mod cli_cert;
 mod cli_cert_renew;
 mod cli_cert_revoke;

@@ -36,7 +36,7 @@ use crate::{
 pub(crate) struct IssueOptions {
     #[command(flatten)]
     key_passphrase: KeyPassphrase,
-    /// Kind of the device's key: p256, rsa2048 or rsa3072
+    /// Kind of the device's key: p256, p384, rsa2048, rsa3072 or ed25519
     #[arg(long, value_name = "KIND", default_value_t)]
     key: KeyKind,
     #[command(flatten)]
@@ -191,8 +191,8 @@ impl<'a> Order<'a> {
             Some((key, None)) => KeyFile::Plain(key),
             None => KeyFile::OnDevice,
         };
-        let ca_pem = issuer.authority().certificate_pem();
-        let bundle = Bundle { name, certified: &certified, ca_pem, key, connect };
+        let ca_pem = issuer.authority().trust_pem();
+        let bundle = Bundle { name, certified: &certified, ca_pem: &ca_pem, key, connect };
         let rights = Rights::for_folder(&hand_over.out)?;
         let folder = bundle::write(&hand_over.out, &bundle, hand_over.on_existing())?;
         drop(rights);

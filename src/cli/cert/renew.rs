@@ -41,7 +41,7 @@ pub(crate) struct Renew {
     /// Certify a new key that was made on the device, from its signing request; - is standard input
     #[arg(long, value_name = "CSR", conflicts_with = "key")]
     csr: Option<PathBuf>,
-    /// Kind of the new key: p256, rsa2048 or rsa3072 [default: as before]
+    /// Kind of the new key: p256, p384, rsa2048, rsa3072 or ed25519 [default: as before]
     #[arg(long, value_name = "KIND")]
     key: Option<KeyKind>,
     #[command(flatten)]

@@ -12,8 +12,11 @@ use serde::Serialize;
 
 use super::find;
 use crate::{
-    Answer, check,
+    Answer,
+    ca::{self, Freshness},
+    check,
     output::{Failure, Outcome, Output},
+    passphrase::CaPassphrase,
     registry,
     world::World,
 };
@@ -42,6 +45,8 @@ pub(crate) struct Revoke {
     /// Only tell what would be revoked
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    passphrase: CaPassphrase,
     /// Revoke what --role or --issued-before choose
     #[arg(long)]
     yes: bool,
@@ -65,6 +70,8 @@ struct Revoked {
     registry: bool,
     /// Whether it was in the ledger as revoked before.
     already: bool,
+    /// The revocation list that a broker may have.
+    crl: Freshness,
 }
 
 struct Told<'a>(&'a [Revoked], bool);
@@ -81,7 +88,8 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-/// Registry first: it is what the broker reads. Killed between the two, doing it again completes it.
+/// Registry first: it is what the broker reads; then the ledger; then the revocation list, if there is one, for which
+/// the passphrase is needed. Killed in between, doing it again completes it.
 pub(super) fn revoke(world: &World, output: &Output, revoke: &Revoke) -> Answer {
     let mut authority = world.authority()?;
     let entries = chosen(world, &authority, revoke)?;
@@ -123,8 +131,10 @@ pub(super) fn revoke(world: &World, output: &Output, revoke: &Revoke) -> Answer 
         ));
         done.push(line(&entry, registry, already));
     }
+    let crl = if done.is_empty() { Freshness::None } else { ca::refresh(world, output, &revoke.passphrase)? };
+    done.iter_mut().for_each(|line| line.crl = crl);
     output.result(&Told(&done, false), &done)?;
-    Ok(Outcome::Yes)
+    Ok(if crl == Freshness::Stale { Outcome::No } else { Outcome::Yes })
 }
 
 fn told(output: &Output, entries: &[Entry]) -> Answer {
@@ -139,7 +149,14 @@ fn told(output: &Output, entries: &[Entry]) -> Answer {
 
 fn line(entry: &Entry, registry: bool, already: bool) -> Revoked {
     let sha256 = entry.certificate.as_ref().map(|made| made.sha256.clone());
-    Revoked { serial: entry.serial.clone(), sha256, device: entry.name.clone(), registry, already }
+    Revoked {
+        serial: entry.serial.clone(),
+        sha256,
+        device: entry.name.clone(),
+        registry,
+        already,
+        crl: Freshness::None,
+    }
 }
 
 /// How the registry knows a certificate.

@@ -10,7 +10,7 @@ fn error(result: Result<PrivateKey, KeyError>) -> KeyError {
 
 #[test]
 fn a_key_survives_being_written_encrypted_and_plain() {
-    for kind in [KeyKind::P256, KeyKind::Rsa2048] {
+    for kind in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa2048] {
         let key = PrivateKey::generate(kind).unwrap();
         let sealed = key.to_encrypted_pem(&secret("correct horse"), 1000).unwrap();
         assert!(sealed.expose().starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"));
