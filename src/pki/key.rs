@@ -189,7 +189,10 @@ impl PrivateKey {
                 Self::from_pem(rest.get(1..).unwrap_or_default(), passphrase)
             }
             Ok(label @ ("EC PRIVATE KEY" | "RSA PRIVATE KEY")) => {
-                let (_, der) = pem::decode_vec(text).map_err(|_| KeyError::NotAKey)?;
+                // The headers of an encrypted one are more than the strict reader takes.
+                let encrypted = find(text, b"Proc-Type:").is_some();
+                let unread = if encrypted { KeyError::Traditional } else { KeyError::NotAKey };
+                let (_, der) = pem::decode_vec(text).map_err(|_| unread)?;
                 let der = Zeroizing::new(der);
                 let ec = label.starts_with("EC");
                 Self::of(if ec { Pair::from_sec1(&der)? } else { Pair::from_pkcs1(&der)? })
