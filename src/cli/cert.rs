@@ -20,6 +20,7 @@ mod order;
 mod renew;
 mod revoke;
 mod sign;
+mod verify;
 
 pub(crate) use order::{IssueOptions, Order};
 
@@ -75,6 +76,11 @@ pub(crate) enum Verb {
         #[arg(value_name = "FILE|SERIAL|SHA256|NAME")]
         which: String,
     },
+    /// Tell whether a certificate would be accepted, and if not, why and what to do
+    #[command(
+        after_help = "Examples:\n  citronella cert verify /etc/citronella/tls/broker.crt --purpose broker\n  citronella cert verify thunder10/thunder10.crt --purpose device --ca thunder10/ca.crt"
+    )]
+    Verify(verify::Verify),
 }
 
 pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
@@ -83,6 +89,7 @@ pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
         Verb::Sign(sign) => sign::sign(world, output, &sign),
         Verb::Renew(renew) => renew::renew(world, output, renew),
         Verb::NeedsRenewal(asked) => renew::needs_renewal(world, output, &asked),
+        Verb::Verify(asked) => verify::verify(world, output, &asked),
         Verb::Revoke(revoke) => revoke::revoke(world, output, &revoke),
         Verb::List { name, expiring } => list(world, output, name.as_deref(), expiring),
         Verb::Show { which } => show(world, output, &which),

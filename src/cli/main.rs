@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
+mod broker;
 mod ca;
 mod cert;
 mod check;
@@ -63,6 +64,8 @@ enum Verb {
     #[command(subcommand)]
     Ca(ca::Verb),
     #[command(subcommand)]
+    Broker(broker::Verb),
+    #[command(subcommand)]
     Password(password::Verb),
     Status(status::Arguments),
     Check(check::Arguments),
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.verb {
         Verb::Init(arguments) => init::run(&world, &output, arguments),
         Verb::Device(verb) => device::run(&world, &output, verb),
+        Verb::Broker(verb) => broker::run(&world, &output, verb),
         Verb::Ca(verb) => ca::run(&world, &output, verb),
         Verb::Cert(verb) => cert::run(&world, &output, verb),
         Verb::Password(verb) => password::run(&world, &output, verb),

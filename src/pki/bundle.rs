@@ -170,7 +170,11 @@ pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Res
 }
 
 /// Puts the draft in the place of the old folder; the old one ends up where the draft was.
-fn exchange(draft: &Path, target: &Path) -> io::Result<()> {
+///
+/// # Errors
+///
+/// The file system refuses; then the old folder is in its place.
+pub fn exchange(draft: &Path, target: &Path) -> io::Result<()> {
     match renameat2(AT_FDCWD, draft, AT_FDCWD, target, RenameFlags::RENAME_EXCHANGE) {
         // File systems that cannot: for an instant there is no folder, never half of one.
         Err(nix::errno::Errno::EINVAL) => {

@@ -80,6 +80,8 @@ pub struct CertificateView {
     pub signature: String,
     /// Of the DER, lower-case hexadecimal.
     pub sha256: String,
+    /// Of the public key's DER, lower-case hexadecimal: what a certificate and its key have in common.
+    pub public_sha256: String,
 }
 
 /// All certificates of a PEM file in their order, or the one of a DER file. At least one.
@@ -159,6 +161,7 @@ pub fn certificate(der: &[u8]) -> Option<CertificateView> {
         key: key(certificate.public_key()),
         signature: algorithm(&certificate.signature_algorithm),
         sha256: fingerprint(own),
+        public_sha256: fingerprint(certificate.public_key().raw),
     };
     view.read_extensions(&certificate);
     Some(view)
@@ -228,7 +231,8 @@ fn text(attribute: &x509_parser::x509::AttributeTypeAndValue<'_>) -> String {
     attribute.as_str().map_or_else(|_| format!("#{}", hex(attribute.as_slice())), str::to_owned)
 }
 
-fn general_name(name: &GeneralName<'_>) -> String {
+/// `DNS:…`, `IP:…`, `URI:…`, `email:…`, `other`.
+pub(crate) fn general_name(name: &GeneralName<'_>) -> String {
     match name {
         GeneralName::DNSName(name) => format!("DNS:{name}"),
         GeneralName::URI(uri) => format!("URI:{uri}"),

@@ -52,6 +52,19 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    /// The kind that [`super::inspect`] calls so, if keys of it can be made.
+    #[must_use]
+    pub fn of_words(text: &str) -> Option<Self> {
+        Some(match text {
+            "P-256" => Self::P256,
+            "P-384" => Self::P384,
+            "RSA 2048" => Self::Rsa2048,
+            "RSA 3072" => Self::Rsa3072,
+            "Ed25519" => Self::Ed25519,
+            _ => return None,
+        })
+    }
+
     /// Who cannot use such a key, in words, if anybody is known who cannot.
     #[must_use]
     pub fn breaks(self) -> Option<&'static str> {
@@ -247,6 +260,12 @@ impl PrivateKey {
     #[must_use]
     pub fn public_der(&self) -> &[u8] {
         &self.public.0
+    }
+
+    /// SHA-256 of the same, lower-case hexadecimal.
+    #[must_use]
+    pub fn public_sha256(&self) -> String {
+        super::sign::fingerprint(self.public_der())
     }
 
     /// Whether this key is the one in a certificate with that SubjectPublicKeyInfo (DER).

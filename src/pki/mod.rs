@@ -35,6 +35,7 @@ mod rollover;
 mod sign;
 mod store;
 mod subject;
+pub mod verify;
 pub(crate) mod when;
 
 pub use adopt::Adoption;

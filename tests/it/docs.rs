@@ -70,11 +70,12 @@ fn the_commands_named_in_the_readme_exist() {
             .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()))
             .collect();
         let Some(first) = words.first() else { continue };
-        if !["init", "device", "cert", "ca", "password", "check", "explain", "test"].contains(first) {
+        if !["init", "device", "cert", "ca", "broker", "password", "check", "explain", "test"].contains(first)
+        {
             continue;
         }
         let path: Vec<&str> = match *first {
-            "device" | "cert" | "ca" | "password" => words.iter().take(2).copied().collect(),
+            "device" | "cert" | "ca" | "broker" | "password" => words.iter().take(2).copied().collect(),
             verb => vec![verb],
         };
         let help = Cmd::new(path.iter().copied().chain(["--help"])).run();
@@ -188,7 +189,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 29] = [
+const VERBS: [&[&str]; 32] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -204,6 +205,9 @@ const VERBS: [&[&str]; 29] = [
     &["cert", "revoke"],
     &["cert", "list"],
     &["cert", "show"],
+    &["cert", "verify"],
+    &["broker", "issue"],
+    &["broker", "renew"],
     &["ca", "init"],
     &["ca", "adopt"],
     &["ca", "show"],

@@ -117,12 +117,7 @@ fn is_listed(world: &World, name: &DeviceName) -> Result<bool, Failure> {
 
 /// The kind of the key in a certificate, if keys of that kind can be made here.
 fn key_kind(pem: &[u8]) -> Option<KeyKind> {
-    let views = inspect::certificates(pem).ok()?;
-    match views.first()?.key.as_str() {
-        "RSA 2048" => Some(KeyKind::Rsa2048),
-        "RSA 3072" => Some(KeyKind::Rsa3072),
-        _ => None,
-    }
+    KeyKind::of_words(&inspect::certificates(pem).ok()?.first()?.key)
 }
 
 /// The certificate of that kind and name that ends last, revoked ones left out; it may have ended.

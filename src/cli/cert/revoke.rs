@@ -52,7 +52,8 @@ pub(crate) struct Revoke {
     yes: bool,
 }
 
-fn date(text: &str) -> Result<Timestamp, String> {
+/// A day (UTC), or a time.
+pub(super) fn date(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
