@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
-mod bundle;
 mod broker;
+mod bundle;
 mod ca;
 mod cert;
 mod check;
 mod codes;
 mod device;
-mod doctor;
 mod diff;
+mod doctor;
 mod explain;
 mod files;
 mod import;

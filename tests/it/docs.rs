@@ -70,7 +70,9 @@ fn the_commands_named_in_the_readme_exist() {
             .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()))
             .collect();
         let Some(first) = words.first() else { continue };
-        if !["init", "device", "bundle", "cert", "ca", "broker", "password", "check", "explain", "test"].contains(first) {
+        if !["init", "device", "bundle", "cert", "ca", "broker", "password", "check", "explain", "test"]
+            .contains(first)
+        {
             continue;
         }
         let path: Vec<&str> = match *first {

@@ -23,7 +23,8 @@ pub(super) const STARTER_REGISTRY: &str = include_str!("../../../conf-examples/s
 /// `state` is where the plugin writes; a line is needed for another place than the default.
 pub(super) fn starter_config(password_file: Option<&str>, state: &Path) -> String {
     // Rust's escapes are not TOML's.
-    let auth = password_file.map(|path| format!("[auth]\npassword_file = {}\n", toml_edit::Value::from(path)));
+    let auth =
+        password_file.map(|path| format!("[auth]\npassword_file = {}\n", toml_edit::Value::from(path)));
     let state = state.to_str().filter(|path| *path != STATE_DIRECTORY).map(|path| {
         let path = toml_edit::Value::from(path);
         format!("\n# Where the plugin writes what it does.\n[state]\ndirectory = {path}\n")
