@@ -22,6 +22,7 @@ struct citronella_broker {
 	const char *(*client_id)(const struct mosquitto *);
 	const char *(*client_username)(const struct mosquitto *);
 	int (*client_protocol)(const struct mosquitto *);
+	int (*client_protocol_version)(const struct mosquitto *);
 	int (*client_sub_count)(const struct mosquitto *);
 	int (*set_username)(struct mosquitto *, const char *);
 	int (*kick_client_by_username)(const char *username, bool with_will);
@@ -34,6 +35,8 @@ struct citronella_broker {
 	/* since 2.1.0 */
 	int (*plugin_set_info)(mosquitto_plugin_id_t *, const char *name, const char *version);
 	struct mosquitto *(*client)(const char *client_id);
+	void (*complete_basic_auth)(const char *client_id, int result);
+	int (*set_clientid)(struct mosquitto *, const char *client_id);
 };
 
 void citronella_broker_fill(struct citronella_broker *out);
@@ -49,6 +52,10 @@ enum citronella_certificate_result {
  * into `*length`. The broker's reference is given back before this returns. */
 enum citronella_certificate_result citronella_certificate(
 	const struct mosquitto *client, unsigned char *out, size_t capacity, size_t *length);
+
+/* Asks the broker for another tick within `milliseconds`, at most 1000. `event` is that of MOSQ_EVT_TICK of a broker
+ * since 2.1.0. */
+void citronella_tick_within(void *event, long milliseconds);
 
 /* Which thread this is; only equality means anything. */
 uintptr_t citronella_thread(void);

@@ -140,12 +140,13 @@ pub enum Judged<'s> {
 pub fn judge<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Judged<'s>, Refused<'s>> {
     let device = identify(snapshot, login)?;
     check_client_id(snapshot, login.client_id, device)?;
+    let judged = match (device, login.password) {
+        (None, _) => Judged::Admit(ANONYMOUS),
+        (Some(device), None) => Judged::Admit(device.name().as_str()),
+        (Some(device), Some(_)) => device_password(device)?,
+    };
     check_session(snapshot, login, device)?;
-    match (device, login.password) {
-        (None, _) => Ok(Judged::Admit(ANONYMOUS)),
-        (Some(device), None) => Ok(Judged::Admit(device.name().as_str())),
-        (Some(device), Some(_)) => device_password(device),
-    }
+    Ok(judged)
 }
 
 fn device_password(device: &Device) -> Result<Judged<'_>, Refused<'_>> {

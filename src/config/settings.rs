@@ -11,6 +11,11 @@ use crate::{
     policy::WideSubscribe,
 };
 
+/// Most threads that compute hashes; each may take 256 MiB of memory.
+const MAX_WORKERS: u32 = 16;
+
+const WORKERS_HELP: &str = "one is enough for most; each may need the memory of the largest argon2id hash";
+
 /// `[registry]`, `[auth]`, `[identity]`, `[state]`, `[compat]` and `[check]`, with defaults for what is not written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
@@ -20,6 +25,10 @@ pub struct Settings {
     pub registry_file: PathBuf,
     /// `[auth] password_file`
     pub password_file: Option<PathBuf>,
+    /// `[auth] workers`: threads that compute slow hashes, from 1 to 16.
+    pub workers: usize,
+    /// `[auth] hash_budget`: milliseconds of each second that the broker's thread may compute hashes.
+    pub hash_budget: u32,
     /// `[identity] certificate`, in its order: the first that a certificate has decides. The common name alone.
     pub certificate: Vec<IdentitySource>,
     /// `[identity] client_id`
@@ -102,6 +111,8 @@ impl Settings {
             registry_file: folder.join("devices.toml"),
             folder,
             password_file: None,
+            workers: 1,
+            hash_budget: 250,
             certificate: vec![IdentitySource::CommonName],
             client_ids: ClientIds::default(),
             default_certificates: DefaultCertificates::default(),
@@ -134,7 +145,17 @@ impl Settings {
         for inner in entries(table) {
             match inner.key {
                 "password_file" => self.password_file = self.path(reader, &inner),
-                _ => reader.unknown_key(&inner, &["password_file"]),
+                "workers" => {
+                    let number = reader.number(inner.key, inner.value, MAX_WORKERS);
+                    if number == Some(0) {
+                        reader.error_help(inner.value.span(), "`workers` must be at least 1", WORKERS_HELP);
+                    }
+                    self.workers = number.and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
+                }
+                "hash_budget" => {
+                    self.hash_budget = reader.number(inner.key, inner.value, 1_000).unwrap_or(0);
+                }
+                _ => reader.unknown_key(&inner, &["password_file", "workers", "hash_budget"]),
             }
         }
     }

@@ -6,7 +6,9 @@ use std::{ffi::CString, net::IpAddr};
 use thiserror::Error;
 
 use super::sys;
-use crate::plugin::{Host, Level, Peer, Presented, Session};
+use crate::plugin::{Host as _, Peer, Presented, Session};
+
+mod host;
 
 type Callback = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
 
@@ -33,7 +35,12 @@ type KickByUsername = unsafe extern "C" fn(*const c_char, bool) -> c_int;
 type PublishMessage = unsafe extern "C" fn(*const c_char, *const c_void, c_int) -> c_int;
 type LogText = unsafe extern "C" fn(c_int, *const c_char, usize);
 type SetInfo = unsafe extern "C" fn(*mut sys::mosquitto_plugin_id_t, *const c_char, *const c_char) -> c_int;
+type Complete = unsafe extern "C" fn(*const c_char, c_int);
+type SetClientId = unsafe extern "C" fn(*mut sys::mosquitto, *const c_char) -> c_int;
 type ClientById = unsafe extern "C" fn(*const c_char) -> *mut sys::mosquitto;
+
+/// `MOSQ_ERR_INVAL`
+const INVALID: c_int = 3;
 
 /// Largest certificate that is looked at, in bytes of DER. A leaf has one or two thousand.
 const MAX_CERTIFICATE_BYTES: usize = 16_384;
@@ -47,6 +54,7 @@ pub(super) struct Broker {
     client_id: ClientText,
     client_username: ClientText,
     client_protocol: ClientNumber,
+    client_protocol_version: ClientNumber,
     client_sub_count: ClientNumber,
     set_username: SetUsername,
     kick_by_username: KickByUsername,
@@ -58,6 +66,10 @@ pub(super) struct Broker {
     set_info: Option<SetInfo>,
     /// Since 2.1.0.
     client_by_id: Option<ClientById>,
+    /// Since 2.1.0.
+    complete_basic_auth: Option<Complete>,
+    /// Since 2.1.0.
+    set_clientid: Option<SetClientId>,
     /// The thread that called init, as `citronella_thread` tells it.
     main_thread: usize,
 }
@@ -78,10 +90,13 @@ pub(super) enum RegisterError {
     Refused(c_int),
 }
 
-/// The user name could not be set.
+/// The user name or the client id could not be set.
 #[derive(Debug, Error)]
-#[error("the broker refused the user name (code {0})")]
-pub(super) struct RenameError(c_int);
+#[error("the broker refused the {what} (code {code})")]
+pub(super) struct RenameError {
+    what: &'static str,
+    code: c_int,
+}
 
 impl Broker {
     /// Asks the shim what the dynamic linker found. The calling thread becomes the main thread.
@@ -103,6 +118,9 @@ impl Broker {
             client_id: table.client_id.ok_or(need("mosquitto_client_id"))?,
             client_username: table.client_username.ok_or(need("mosquitto_client_username"))?,
             client_protocol: table.client_protocol.ok_or(need("mosquitto_client_protocol"))?,
+            client_protocol_version: table
+                .client_protocol_version
+                .ok_or(need("mosquitto_client_protocol_version"))?,
             client_sub_count: table.client_sub_count.ok_or(need("mosquitto_client_sub_count"))?,
             set_username: table.set_username.ok_or(need("mosquitto_set_username"))?,
             kick_by_username: table
@@ -113,6 +131,8 @@ impl Broker {
             exports_everything: table.strerror.is_some(),
             set_info: table.plugin_set_info,
             client_by_id: table.client,
+            complete_basic_auth: table.complete_basic_auth,
+            set_clientid: table.set_clientid,
             main_thread: current_thread(),
         })
     }
@@ -254,11 +274,54 @@ impl Broker {
         client: *mut sys::mosquitto,
         name: &str,
     ) -> Result<(), RenameError> {
-        let name = CString::new(name).map_err(|_| RenameError(3))?;
+        let error = |code| RenameError { what: "user name", code };
+        let name = CString::new(name).map_err(|_| error(INVALID))?;
         // SAFETY: by this function's contract; the broker copies the text.
         match unsafe { (self.set_username)(client, name.as_ptr()) } {
             0 => Ok(()),
-            code => Err(RenameError(code)),
+            code => Err(error(code)),
+        }
+    }
+
+    /// Gives a new client another identifier. What was read of the old one is freed by this (plugin_public.c).
+    ///
+    /// # Safety
+    ///
+    /// `client` is the client of a `MOSQ_EVT_BASIC_AUTH`, during that event.
+    pub(super) unsafe fn set_clientid(
+        &self,
+        client: *mut sys::mosquitto,
+        client_id: &str,
+    ) -> Result<(), RenameError> {
+        let error = |code| RenameError { what: "client id", code };
+        let set_clientid = self.set_clientid.ok_or(error(INVALID))?;
+        let client_id = CString::new(client_id).map_err(|_| error(INVALID))?;
+        // SAFETY: by this function's contract; the broker copies the text.
+        match unsafe { set_clientid(client, client_id.as_ptr()) } {
+            0 => Ok(()),
+            code => Err(error(code)),
+        }
+    }
+
+    /// Whether the client speaks MQTT 5.
+    ///
+    /// # Safety
+    ///
+    /// `client` is a client of the broker.
+    pub(super) unsafe fn is_mqtt5(&self, client: *const sys::mosquitto) -> bool {
+        // SAFETY: by this function's contract.
+        unsafe { (self.client_protocol_version)(client) == 5 }
+    }
+
+    /// Asks for another tick, on brokers that heed it.
+    ///
+    /// # Safety
+    ///
+    /// `event` is the event of a `MOSQ_EVT_TICK`, during it.
+    pub(super) unsafe fn tick_within(&self, event: *mut c_void, milliseconds: core::ffi::c_long) {
+        if self.client_by_id.is_some() && !event.is_null() {
+            // SAFETY: not null, and by this function's contract the struct that the shim takes it for.
+            unsafe { sys::citronella_tick_within(event, milliseconds) };
         }
     }
 
@@ -286,47 +349,6 @@ impl Broker {
             (result::CITRONELLA_CERTIFICATE_OK, Some(der)) => handle(Presented::Der(der)),
             _ => handle(Presented::Unreadable),
         }
-    }
-}
-
-impl Host for Broker {
-    fn on_main_thread(&self) -> bool {
-        current_thread() == self.main_thread
-    }
-
-    fn may_refuse_offline_sessions(&self) -> bool {
-        self.client_by_id.is_some()
-    }
-
-    fn ticks_with_per_listener_settings(&self) -> bool {
-        self.client_by_id.is_some() || !self.exports_everything
-    }
-
-    fn write(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Error => sys::MOSQ_LOG_ERR,
-            Level::Warning => sys::MOSQ_LOG_WARNING,
-            Level::Notice => sys::MOSQ_LOG_NOTICE,
-            Level::Info => sys::MOSQ_LOG_INFO,
-        };
-        let level = c_int::try_from(level).unwrap_or(1);
-        // SAFETY: the shim reads `len` bytes and never takes the text for a format.
-        unsafe { (self.log_text)(level, line.as_ptr().cast(), line.len()) };
-    }
-
-    fn kick(&self, name: &str) {
-        // A null name would mean every anonymous client; a name with a NUL in it is nobody's.
-        let Ok(name) = CString::new(name) else { return };
-        // SAFETY: a C string; the broker walks its table of open sockets and keeps nothing (plugin_public.c).
-        // Nobody there is no error.
-        unsafe { (self.kick_by_username)(name.as_ptr(), false) };
-    }
-
-    fn publish(&self, topic: &str, payload: &str) {
-        let (Ok(topic), Ok(length)) = (CString::new(topic), c_int::try_from(payload.len())) else { return };
-        // SAFETY: a C string and `length` bytes; the broker copies both and queues the message (plugin_public.c). That it
-        // has no memory for it, it says itself.
-        unsafe { (self.publish)(topic.as_ptr(), payload.as_ptr().cast(), length) };
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     guard::{guarded, install_hook},
     sys,
 };
-use crate::plugin::{AclReply, AuthReply, Host, Level, Plugin, PluginOption, Refusal, StartError};
+use crate::plugin::{AclReply, AuthReply, Host, Level, Plugin, PluginOption, Refusal, StartError, Wake};
 
 /// The version of the plugin interface we speak, in every supported broker.
 const PLUGIN_VERSION: c_int = 5;
@@ -202,9 +202,7 @@ pub(super) unsafe extern "C" fn on_basic_auth(
     guarded(broker, "log-in", AuthReply::Refuse, || {
         // SAFETY: the broker passes this event's own struct, alive until we return.
         let answer = unsafe {
-            event::basic_auth(broker, data, |event, rename| {
-                plugin.basic_auth(broker, &event, &|name| rename(name).map_err(|error| error.to_string()))
-            })
+            event::basic_auth(broker, data, |event, newcomer| plugin.basic_auth(broker, &event, newcomer))
         };
         answer.unwrap_or_else(|error| {
             plugin.note_refusal(broker, Refusal::LogIn, &error);
@@ -254,15 +252,18 @@ pub(super) unsafe extern "C" fn on_reload(
     0
 }
 
-/// The event's struct is not looked at: see the module `ffi`.
-///
 /// # Safety
 ///
 /// Called by the broker for `MOSQ_EVT_TICK` with the `user_data` of its registration.
-pub(super) unsafe extern "C" fn on_tick(_event: c_int, _data: *mut c_void, user_data: *mut c_void) -> c_int {
+pub(super) unsafe extern "C" fn on_tick(_event: c_int, data: *mut c_void, user_data: *mut c_void) -> c_int {
     // SAFETY: by this function's contract.
     if let Some(Loaded { broker, plugin }) = unsafe { loaded(user_data) } {
-        guarded(broker, "tick", (), || plugin.tick(broker));
+        let milliseconds = match guarded(broker, "tick", Wake::Soon, || plugin.tick(broker)) {
+            Wake::Soon => 1,
+            Wake::Later => 100,
+        };
+        // SAFETY: the broker passes this event's own struct, alive until we return.
+        unsafe { broker.tick_within(data, milliseconds) };
     }
     0
 }
@@ -273,6 +274,12 @@ impl From<AuthReply> for c_int {
             AuthReply::Admit => 0,
             // MOSQ_ERR_AUTH: CONNACK 5, or 0x87 for MQTT 5.0, on every broker.
             AuthReply::Refuse => 11,
+            // MOSQ_ERR_SERVER_BUSY: 2.1 sends it as the reason 0x89.
+            AuthReply::Busy => 137,
+            // MOSQ_ERR_CONN_REFUSED: any code without a meaning of its own closes the connection (handle_connect.c).
+            AuthReply::Close => 5,
+            // MOSQ_ERR_AUTH_DELAYED
+            AuthReply::Delay => -5,
         }
     }
 }

@@ -5,11 +5,11 @@ use core::ffi::{c_char, c_int, c_void};
 use thiserror::Error;
 
 use super::{
-    api::{Broker, RenameError, bytes},
+    api::{Broker, bytes},
     sys,
 };
 use crate::{
-    plugin::{AclCheck, BasicAuth},
+    plugin::{AclCheck, BasicAuth, Host as _, Newcomer, Session},
     policy::Request,
 };
 
@@ -39,7 +39,7 @@ pub(super) enum BadEvent {
 pub(super) unsafe fn basic_auth<R>(
     broker: &Broker,
     data: *mut c_void,
-    handle: impl FnOnce(BasicAuth<'_>, &dyn Fn(&str) -> Result<(), RenameError>) -> R,
+    handle: impl FnOnce(BasicAuth<'_>, &dyn Newcomer) -> R,
 ) -> Result<R, BadEvent> {
     // SAFETY: null or, by this function's contract, a live event.
     let event = unsafe { data.cast::<sys::mosquitto_evt_basic_auth>().as_ref() };
@@ -60,28 +60,54 @@ pub(super) unsafe fn basic_auth<R>(
     // A name of its own, because `mosquitto_set_username` frees the event's.
     // SAFETY: a C string of the broker, or null.
     let username = unsafe { optional_text(event.username, "user name") }?.map(str::to_owned);
+    // A copy too, because `mosquitto_set_clientid` frees the client's.
     // SAFETY: the identifier lives as long as the client, and nothing changes it meanwhile.
-    let client_id = unsafe { text(id, "client id") }?;
+    let client_id = unsafe { text(id, "client id") }?.to_owned();
+    let session_of = match session {
+        Session::New => broker.session_of(&client_id),
+        Session::Known | Session::Undecided => None,
+    };
     // SAFETY: a C string of the broker, or null. Passwords are bytes (MQTT 5.0 section 3.1.3.6).
     let password = unsafe { bytes(event.password) };
-    // SAFETY: the client lives during the callback.
-    let rename = |name: &str| unsafe { broker.set_username(client, name) };
+    // SAFETY: as above.
+    let mqtt5 = unsafe { broker.is_mqtt5(client) };
+    let newcomer = Client { broker, client };
 
     // SAFETY: as above.
     Ok(unsafe {
         broker.certificate(client, |certificate| {
             let event = BasicAuth {
-                client_id,
+                client_id: &client_id,
                 username: username.as_deref(),
                 password,
                 peer,
                 certificate,
                 session,
                 websocket,
+                mqtt5,
+                session_of: session_of.as_deref(),
             };
-            handle(event, &rename)
+            handle(event, &newcomer)
         })
     })
+}
+
+/// The client of an event that goes on.
+struct Client<'a> {
+    broker: &'a Broker,
+    client: *mut sys::mosquitto,
+}
+
+impl Newcomer for Client<'_> {
+    fn rename(&self, name: &str) -> Result<(), String> {
+        // SAFETY: made by `basic_auth` for its event's client, and lent for the time of that event.
+        unsafe { self.broker.set_username(self.client, name) }.map_err(|error| error.to_string())
+    }
+
+    fn take_id(&self, client_id: &str) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { self.broker.set_clientid(self.client, client_id) }.map_err(|error| error.to_string())
+    }
 }
 
 /// Reads `MOSQ_EVT_ACL_CHECK` and lends it to `handle`.

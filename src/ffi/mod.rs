@@ -17,8 +17,10 @@
 //!   a destructor, and glibc keeps a library until the threads with such values have ended; for the main thread that
 //!   is the end of the process. That is as well: the destructor then runs in code that is there, and what is kept is
 //!   that code and a few bytes for each thread, for cleanup takes our state back. musl never unloads anything.
-//! - On armhf `struct mosquitto_evt_tick` has two layouts (32- and 64-bit `time_t`); nothing here reads or
-//!   writes it.
+//! - On armhf `struct mosquitto_evt_tick` has two layouts (32- and 64-bit `time_t`); there only the member that stands
+//!   in the same place in both is written (shim.c).
+//! - A client that waits for its answer (2.1) is nobody's: it has no pointer that lives until then, leaves without an
+//!   event, and its id can be another's by the time (plugin_public.c, context.c).
 
 mod api;
 mod entry;

@@ -14,6 +14,7 @@
 #pragma weak mosquitto_client_certificate
 #pragma weak mosquitto_client_id
 #pragma weak mosquitto_client_protocol
+#pragma weak mosquitto_client_protocol_version
 #pragma weak mosquitto_client_sub_count
 #pragma weak mosquitto_client_username
 #pragma weak mosquitto_kick_client_by_username
@@ -22,11 +23,15 @@
 #pragma weak mosquitto_strerror
 #pragma weak mosquitto_client
 #pragma weak mosquitto_plugin_set_info
+#pragma weak mosquitto_complete_basic_auth
+#pragma weak mosquitto_set_clientid
 
 /* Newer than the oldest header we build with. Where the installed header has them too, the compiler
  * checks that these prototypes agree with it. */
 struct mosquitto *mosquitto_client(const char *client_id);
 int mosquitto_plugin_set_info(mosquitto_plugin_id_t *, const char *name, const char *version);
+void mosquitto_complete_basic_auth(const char *client_id, int result);
+int mosquitto_set_clientid(struct mosquitto *, const char *client_id);
 
 /* The libcrypto that the broker itself runs with: a certificate of one OpenSSL must not meet another. */
 typedef struct x509_st X509;
@@ -56,6 +61,7 @@ void citronella_broker_fill(struct citronella_broker *out)
 	out->client_id = mosquitto_client_id;
 	out->client_username = mosquitto_client_username;
 	out->client_protocol = mosquitto_client_protocol;
+	out->client_protocol_version = mosquitto_client_protocol_version;
 	out->client_sub_count = mosquitto_client_sub_count;
 	out->set_username = mosquitto_set_username;
 	out->kick_client_by_username = mosquitto_kick_client_by_username;
@@ -64,6 +70,8 @@ void citronella_broker_fill(struct citronella_broker *out)
 	out->strerror = mosquitto_strerror;
 	out->plugin_set_info = mosquitto_plugin_set_info;
 	out->client = mosquitto_client;
+	out->complete_basic_auth = mosquitto_complete_basic_auth;
+	out->set_clientid = mosquitto_set_clientid;
 }
 
 enum citronella_certificate_result citronella_certificate(
@@ -88,6 +96,23 @@ enum citronella_certificate_result citronella_certificate(
 	}
 	X509_free(certificate);
 	return result;
+}
+
+/* A tick that is due at a certain time is lost if the loop turns before it: the request is renewed only by a tick that
+ * ran, and a build without websockets then sleeps for a day (loop.c, plugin_tick.c). So the tick is made due in the past,
+ * which is at every turn, and the sum of the two is how long the loop may sleep. */
+void citronella_tick_within(void *event, long milliseconds)
+{
+	struct mosquitto_evt_tick *tick = event;
+
+#if __SIZEOF_LONG__ == 8
+	tick->next_s = -2;
+	tick->next_ns = 2000 + milliseconds; /* 2.1 calls it next_ms */
+#else
+	/* Where next_s is depends on the size of time_t that the broker was built with, and the place of next_ns does not. All
+	 * known builds for such machines have websockets, and turn at least every 100 ms. */
+	tick->next_ns = milliseconds;
+#endif
 }
 
 uintptr_t citronella_thread(void)

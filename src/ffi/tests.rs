@@ -99,6 +99,7 @@ fn table() -> sys::citronella_broker {
         client_id: Some(client_id),
         client_username: Some(username),
         client_protocol: Some(protocol),
+        client_protocol_version: Some(protocol),
         client_sub_count: Some(sub_count),
         set_username: Some(set_username),
         kick_client_by_username: Some(kick),
@@ -107,6 +108,8 @@ fn table() -> sys::citronella_broker {
         strerror: None,
         plugin_set_info: None,
         client: None,
+        complete_basic_auth: None,
+        set_clientid: None,
     }
 }
 

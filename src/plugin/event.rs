@@ -22,6 +22,10 @@ pub struct BasicAuth<'a> {
     pub session: Session,
     /// Whether the client is connected through a websocket now.
     pub websocket: bool,
+    /// Whether the client speaks MQTT 5.
+    pub mqtt5: bool,
+    /// The name that the session of this client id was given, if there is one and the broker can be asked.
+    pub session_of: Option<&'a str>,
 }
 
 /// What the broker lets us know of whether a client is new.
@@ -36,7 +40,7 @@ pub enum Session {
 }
 
 /// Where a client is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Peer {
     /// The address of its connection, or of the one that a session had last.
     Address(IpAddr),
@@ -64,6 +68,38 @@ pub enum AuthReply {
     Admit,
     /// No; every failed credential looks alike to the client.
     Refuse,
+    /// Not now, as MQTT 5 says it (0x89).
+    Busy,
+    /// Not now: closed without a word, because the words there are would mean that the password is wrong.
+    Close,
+    /// The broker waits for [`Host::complete`]; the answer only where [`Host::can_delay`].
+    Delay,
+}
+
+/// How soon the broker's loop must turn again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wake {
+    /// At once: something is under way.
+    Soon,
+    /// When it likes.
+    Later,
+}
+
+/// What can be done with a client while the broker asks about it.
+pub trait Newcomer {
+    /// Gives it another user name.
+    ///
+    /// # Errors
+    ///
+    /// The broker refused.
+    fn rename(&self, name: &str) -> Result<(), String>;
+
+    /// Gives it another client id (2.1).
+    ///
+    /// # Errors
+    ///
+    /// The broker refused, or cannot.
+    fn take_id(&self, client_id: &str) -> Result<(), String>;
 }
 
 /// A question about a topic (`MOSQ_EVT_ACL_CHECK`).
@@ -120,6 +156,20 @@ pub trait Host {
     fn ticks_with_per_listener_settings(&self) -> bool;
     /// Whether this thread may do the two below.
     fn on_main_thread(&self) -> bool;
+    /// Whether a new client may wait for its answer (2.1).
+    fn can_delay(&self) -> bool {
+        false
+    }
+    /// Answers a client that waits, if there is one with this client id. Only from the tick.
+    fn complete(&self, _client_id: &str, _admit: bool) {}
+    /// Whether the broker can be asked whose a session is (2.1).
+    fn knows_sessions(&self) -> bool {
+        false
+    }
+    /// The user name of the session of this client id, if there is one and the broker can be asked.
+    fn session_of(&self, _client_id: &str) -> Option<String> {
+        None
+    }
     /// Writes a line to the broker's log.
     fn write(&self, level: Level, line: &str);
     /// Closes all connections that have this user name, without their wills. Only from the tick: elsewhere the

@@ -25,7 +25,8 @@ mod records;
 mod thread;
 
 pub use event::{
-    AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Peer, PluginOption, Presented, Session,
+    AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Newcomer, Peer, PluginOption, Presented, Session,
+    Wake,
 };
 pub use log::Refusal;
 
@@ -124,6 +125,7 @@ impl Plugin {
         look_at_broker_configuration(&snapshot, host)?;
         let text = format!("version {}, {}", env!("CARGO_PKG_VERSION"), describe(&snapshot));
         log.write(host, Level::Info, &text);
+        let admission = admission::Admission::new(snapshot.settings())?;
         let counters = Arc::<Counters>::default();
         counters.in_force(&snapshot);
         let audit = Audit::start(&snapshot, &counters);
@@ -135,7 +137,7 @@ impl Plugin {
             reauth: reauth::Reauth::default(),
             log,
             kicks: kicks::Kicks::default(),
-            admission: admission::Admission::new()?,
+            admission,
             counters,
             audit,
             publisher: Publisher::default(),
@@ -196,8 +198,9 @@ impl Plugin {
         }
     }
 
-    /// The broker's loop turns; called up to thousands of times a second.
-    pub fn tick(&self, host: &dyn Host) {
+    /// The broker's loop turns; called up to thousands of times a second. Says how soon it must turn again.
+    #[must_use]
+    pub fn tick(&self, host: &dyn Host) -> Wake {
         self.reauth.tick();
         self.log.tick(host);
         for name in self.kicks.due() {
@@ -209,6 +212,7 @@ impl Plugin {
         if let Some(interval) = self.snapshot.load().settings().metrics.sys_interval {
             self.publisher.tick(host, &self.counters, interval);
         }
+        self.complete_log_ins(host)
     }
 
     /// Logs that an event was refused because it was not what the broker promises.

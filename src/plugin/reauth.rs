@@ -70,6 +70,8 @@ mod tests {
             certificate: Presented::None,
             session,
             websocket,
+            mqtt5: true,
+            session_of: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     Plugin,
     audit::{Event, Record, Under},
-    counters::{Answers, Counters, Shown},
+    counters::{Answers, Counters, Results, Shown},
     event::{AclCheck, BasicAuth, Host, Peer},
     log::Refusal,
 };
@@ -15,24 +15,43 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// A new client and who it says that it is.
+/// A new client and what it says of itself.
 #[derive(Clone, Copy)]
 pub(super) struct Comer<'a> {
-    pub(super) event: &'a BasicAuth<'a>,
     /// The user name as the client gave it.
     pub(super) username: Option<&'a str>,
+    pub(super) client_id: &'a str,
+    pub(super) peer: Peer,
+    pub(super) certificate: Shown,
+    pub(super) password: Shown,
 }
 
 impl<'a> Comer<'a> {
+    /// The one of this event, which may be about a session that has another name by now.
+    pub(super) fn new(event: &BasicAuth<'a>, username: Option<&'a str>) -> Self {
+        let BasicAuth { client_id, peer, .. } = *event;
+        let [certificate, password] = [event.certificate.into(), event.password.into()];
+        Self { username, client_id, peer, certificate, password }
+    }
+
     fn record(self) -> Record<'a> {
-        let BasicAuth { certificate, password, client_id, .. } = *self.event;
-        let credential = Shown::word(certificate.into(), password.into());
         Record {
             who: self.username,
-            client_id: Some(client_id),
-            credential: Some(credential),
+            client_id: Some(self.client_id),
+            credential: Some(Shown::word(self.certificate, self.password)),
             ..Record::default()
         }
+    }
+
+    fn results(self, counters: &Counters) -> &Results {
+        counters.log_ins.of(self.certificate, self.password)
+    }
+}
+
+impl fmt::Display for Comer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {}", Quoted(self.client_id))?;
+        self.username.map_or(Ok(()), |name| write!(f, ", user name {}", Quoted(name)))
     }
 }
 
@@ -66,9 +85,8 @@ impl Teller<'_> {
 
     /// A new client is admitted under this name.
     pub(super) fn admitted(&self, comer: Comer<'_>, name: &str) {
-        let BasicAuth { certificate, password, peer, .. } = *comer.event;
-        self.plugin.counters.log_ins.of(certificate.into(), password.into()).admitted.add();
-        self.note((Event::LogIn, peer), || Record {
+        comer.results(&self.plugin.counters).admitted.add();
+        self.note((Event::LogIn, comer.peer), || Record {
             who: Some(name),
             decision: Some("admitted"),
             ..comer.record()
@@ -77,16 +95,22 @@ impl Teller<'_> {
 
     /// A new client is refused.
     pub(super) fn not_admitted(&self, comer: Comer<'_>, reason: &dyn fmt::Display) {
-        let BasicAuth { certificate, password, client_id, peer, .. } = *comer.event;
-        self.plugin.counters.log_ins.of(certificate.into(), password.into()).refused.add();
-        self.refusal((Refusal::LogIn, peer), || {
-            let name =
-                comer.username.map_or_else(String::new, |name| format!(", user name {}", Quoted(name)));
-            format!("log-in refused: {reason} (client {}{name})", Quoted(client_id))
-        });
-        self.note((Event::LogIn, peer), || Record {
+        comer.results(&self.plugin.counters).refused.add();
+        self.refusal((Refusal::LogIn, comer.peer), || format!("log-in refused: {reason} ({comer})"));
+        self.note((Event::LogIn, comer.peer), || Record {
             decision: Some("refused"),
             reason: Some(reason.to_string()),
+            ..comer.record()
+        });
+    }
+
+    /// A new client is refused for now: `held off` or `postponed`, and why.
+    pub(super) fn not_now(&self, comer: Comer<'_>, (what, reason): (&'static str, &str)) {
+        comer.results(&self.plugin.counters).postponed.add();
+        self.refusal((Refusal::LogIn, comer.peer), || format!("log-in {what}: {reason} ({comer})"));
+        self.note((Event::LogIn, comer.peer), || Record {
+            decision: Some(what),
+            reason: Some(reason.to_owned()),
             ..comer.record()
         });
     }
@@ -102,7 +126,7 @@ impl Teller<'_> {
         self.note((Event::Session, peer), || Record {
             decision: Some("ended"),
             reason: Some(reason.to_string()),
-            ..Comer { event, username }.record()
+            ..Comer::new(event, username).record()
         });
     }
 

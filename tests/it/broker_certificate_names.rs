@@ -24,7 +24,7 @@ broker_test!(a_common_name_is_one_valid_name_or_nobody, |kind| {
     let want = "require_certificate true";
     let broker =
         Broker::conf(kind).guarded_by(&fleet.config()).tls("tls", ca, want).wss("wss", ca, want).start();
-    let login = Login::new("c");
+    let login = Login::new("");
     let right = [
         (ca.device("thunder10"), "thunder10"),
         (ca.client("around", "/C=IT/O=Works/CN=thunder10/OU=Hall 3", &[]), "thunder10"),
@@ -92,7 +92,7 @@ broker_test!(the_first_source_that_is_there_decides, |kind| {
         ca.client(file, "/CN=other", &[&extension])
     };
     let (longest, longer) = ("x".repeat(128), "x".repeat(129));
-    let login = Login::new("c");
+    let login = Login::new("");
     for (credential, name) in [
         (with("uri", "URI:urn:dev:thunder10,DNS:other"), "thunder10"),
         (with("dns", "URI:urn:ops:other,DNS:thunder10"), "thunder10"),

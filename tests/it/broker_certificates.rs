@@ -57,7 +57,7 @@ broker_test!(a_certificate_is_its_device_if_the_device_has_it, |kind| {
     );
     fleet.password(kind, "thunder10", "right");
     let broker = start(kind, &fleet);
-    let plain = Login::new("c");
+    let plain = Login::new("");
     let named = plain.clone().user("thunder10");
     for name in DOORS {
         let door = broker.door(name);
@@ -116,7 +116,7 @@ broker_test!(auth_says_what_else_than_a_certificate_is_needed, |kind| {
         .start();
     for name in names {
         let credential = fleet.authority().credential(name);
-        let login = Login::new("c");
+        let login = Login::new("");
         let password = login.clone().password("right");
         let named = password.clone().user(name);
         admitted(&broker.door("wss").showing(&credential), &named, name);
@@ -177,7 +177,7 @@ broker_test!(what_the_registry_says_of_a_device_counts_beside_its_certificate, |
     let broker = listeners(Broker::conf(kind).guarded_by(&fleet.config()), ca)
         .listener("tcp", DoorKind::Tcp, "")
         .start();
-    let login = Login::new("c");
+    let login = Login::new("");
     let of = |name| broker.door("tls").showing(&ca.credential(name));
     admitted(&of("future"), &login, "future");
     for login in [login.clone(), login.clone().password("right").user("past")] {
@@ -210,7 +210,7 @@ broker_test!(a_certificate_has_its_time, |kind| {
     let late = ca.expired("thunder10");
     let early = ca.dated("thunder10", "20900101000000Z", "20910101000000Z");
     let broker = start(kind, &fleet);
-    let login = Login::new("c");
+    let login = Login::new("");
     for door in DOORS.map(|name| broker.door(name)) {
         turned_away(&broker, &door.showing(&late), &login);
         turned_away(&broker, &door.showing(&early), &login);
@@ -239,7 +239,7 @@ broker_test!(a_resumed_tls_session_is_judged_like_a_new_one, |kind| {
     let credential = fleet.authority().device("thunder10");
     let broker = start(kind, &fleet);
     let door = broker.door("tls").showing(&credential).resuming();
-    let login = Login::new("c");
+    let login = Login::new("");
     admitted(&door, &login, "thunder10");
     assert!(Client::welcome(&door, &login).has_resumed_tls());
     let text = format!(

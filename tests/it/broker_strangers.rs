@@ -45,7 +45,8 @@ broker_test!(a_name_alone_opens_nothing_while_the_broker_reloads, |kind| {
                     let id = ["present", "away", "pass", "new"][number / 2 % 4].to_owned();
                     let login = Login { id, clean: false, ..login.clone().version(version) };
                     let answer = Client::unwelcome(door, &login);
-                    assert!(matches!(answer, Refused::Connack(_)), "{answer:?}");
+                    // Whoever gives so many wrong passwords is not always heard.
+                    assert!(matches!(answer, Refused::Connack(_) | Refused::Closed), "{answer:?}");
                 }
             }));
         }
@@ -62,5 +63,6 @@ broker_test!(a_name_alone_opens_nothing_while_the_broker_reloads, |kind| {
     assert!(broker.log().matches("citronella: reloaded: ").count() > 5);
     present.ping().unwrap();
     assert!(Client::welcome(&thunder10, &Login::new("away").persistent()).session_present);
-    assert!(Client::welcome(broker.door("tcp"), &Login::of("pass").persistent()).session_present);
+    // From where nobody guessed.
+    assert!(Client::welcome(&broker.door("tcp").afar(), &Login::of("pass").persistent()).session_present);
 });

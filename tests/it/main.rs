@@ -31,6 +31,7 @@ mod broker_passwords;
 mod broker_publish;
 mod broker_reload;
 mod broker_robust;
+mod broker_slow_hashes;
 mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;

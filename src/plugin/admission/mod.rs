@@ -1,57 +1,102 @@
 //! Who gets in: what BASIC_AUTH answers, and what a password costs before it is known.
 //!
-//! The rules are those of `login`; here is the state about them. A certificate needs none of it. A password that
-//! was verified before is remembered, and costs a look-up from then on.
+//! The rules are those of `login`; here is the state about them. A certificate needs none of it. A password that was
+//! verified before is remembered, and costs a look-up from then on. For the first time of a slow hash there are three
+//! ways, the first that can be gone:
+//!
+//! 1. The client waits while another thread computes (`worker`), and the broker is told at a tick. COMPAT: since
+//!    Mosquitto 2.1.0, and not for MQTT 5: up to 2.1.2 a client that leaves while it waits stays in the broker's list
+//!    of delayed wills after its memory is freed (context.c, will_delay.c), and only MQTT 5 has delayed wills.
+//! 2. It is computed at once, within a share of the loop's time (`budget`).
+//! 3. The client is refused for now, and another thread computes; when the client comes again, the answer is known.
 
+mod attempt;
+mod budget;
+mod completion;
 mod memory;
+mod question;
 mod recent;
+mod sessions;
+mod throttle;
+mod waiting;
+mod worker;
 
-use crate::{
-    clock::UnixSeconds,
-    login::{self, Judged, Login, Refused},
-    password::PasswordHash,
-    snapshot::Snapshot,
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
 use super::{
     Plugin,
-    event::{AuthReply, BasicAuth, Host, Presented},
-    records::Comer,
+    event::{AuthReply, BasicAuth, Host, Newcomer, Presented},
+    locked,
 };
+use crate::{
+    clock::UnixSeconds,
+    config::Settings,
+    login::{self, Judged, Login, Refused},
+    password::{Memory, PasswordHash, VerifyError},
+    snapshot::Snapshot,
+};
+use attempt::Attempt;
+use budget::Budget;
 use memory::{Recall, Verified};
+use sessions::Sessions;
+use throttle::Throttle;
+use waiting::Waiting;
+use worker::Pool;
+
+/// Hashes up to this cost ([`PasswordHash::cost`]) are computed at once and for nothing: some 0.1 ms, what
+/// `mosquitto_passwd` of 2.0 makes.
+const CHEAP: u64 = 512;
+
+/// How long argon2id's memory is kept after a hash on the broker's thread.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// What is known of clients and their passwords from one event to the next.
 pub(super) struct Admission {
     verified: Verified,
+    throttle: Throttle,
+    budget: Budget,
+    pool: Pool,
+    waiting: Waiting,
+    sessions: Sessions,
+    /// For hashes on the broker's thread, and when the last was.
+    memory: Mutex<(Memory, Option<Instant>)>,
 }
 
 impl Admission {
-    /// Nothing yet.
+    /// Nothing known yet, and as many threads as these settings say, once they are needed.
     ///
     /// # Errors
     ///
     /// The system gives no random bytes.
-    pub(super) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self { verified: Verified::new()? })
+    pub(super) fn new(settings: &Settings) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            verified: Verified::new()?,
+            throttle: Throttle::default(),
+            budget: Budget::new(Instant::now()),
+            pool: Pool::new(settings.workers),
+            waiting: Waiting::default(),
+            sessions: Sessions::default(),
+            memory: Mutex::default(),
+        })
     }
 }
 
 impl Plugin {
-    /// A client connects, or the broker asks about a session again. `rename` gives the client another user name.
+    /// A client connects, or the broker asks about a session again.
     #[must_use]
-    pub fn basic_auth(
-        &self,
-        host: &dyn Host,
-        event: &BasicAuth<'_>,
-        rename: &dyn Fn(&str) -> Result<(), String>,
-    ) -> AuthReply {
+    pub fn basic_auth(&self, host: &dyn Host, event: &BasicAuth<'_>, newcomer: &dyn Newcomer) -> AuthReply {
         let snapshot = self.snapshot.load();
+        // COMPAT: 2.1 says whose a session is; of 2.0 we know what we have seen.
+        let seen = if host.knows_sessions() { None } else { self.admission.sessions.owner(event.client_id) };
         let login = Login {
             client_id: event.client_id,
             username: self.reauth.given_name(event),
             password: event.password,
             certificate: event.certificate,
-            session_of: None,
+            session_of: event.session_of.or(seen.as_deref()),
             now: UnixSeconds::now(),
         };
         if self.reauth.is_known(event) {
@@ -66,77 +111,36 @@ impl Plugin {
                 }
             };
         }
-        let comer = Comer { event, username: login.username };
-        let name = match self.admit(&snapshot, &login) {
-            Ok(name) => name,
-            Err(refused) => {
-                self.tell(host, &snapshot).not_admitted(comer, &refused);
-                return AuthReply::Refuse;
-            }
-        };
-        // Off the main thread the broker must not be called; there only names that are right already get in.
-        let named = event.username == Some(name);
-        let renamed = match (named, host.on_main_thread()) {
-            (true, _) => Ok(()),
-            (false, true) => rename(name),
-            (false, false) => Err("another thread may not name clients".to_owned()),
-        };
-        match renamed {
-            Ok(()) => {
-                self.tell(host, &snapshot).admitted(comer, name);
-                self.kicks.admitted(event.client_id);
-                AuthReply::Admit
-            }
-            Err(reason) => {
-                self.tell(host, &snapshot).not_admitted(comer, &reason);
-                AuthReply::Refuse
-            }
+        if host.on_main_thread() {
+            // The broker asks about nobody whose id another one waits with: who waited with it has left, and the answer
+            // that comes for him must not let in this one.
+            self.admission.waiting.forget(event.client_id);
         }
+        Attempt { plugin: self, host, event, newcomer, login, snapshot: &snapshot }.answer()
     }
 
-    /// Whether a new client gets in, its password compared.
-    fn admit<'s>(&self, snapshot: &'s Snapshot, login: &Login<'_>) -> Result<&'s str, Refused<'s>> {
-        match (login::judge(snapshot, login), login.password) {
-            (Ok(Judged::Admit(name)), _) => Ok(name),
-            (Ok(Judged::Verify(device, hash)), Some(password)) => {
-                let name = device.name().as_str();
-                if self.admission.verified.recall(name, hash, password) == Recall::Right {
-                    return Ok(name);
-                }
-                verify(hash, password)
-                    .inspect_err(|_| take_the_rest_of_the_time(snapshot, hash, password))?;
-                self.admission.verified.remember(name, hash, password);
-                Ok(name)
-            }
-            (Ok(Judged::Verify(..)), None) => Err(Refused::PasswordMissing),
-            (Err(refused), password) => {
-                if let Some(password) = password {
-                    take_the_time(snapshot, password);
-                }
-                Err(refused)
-            }
-        }
-    }
-
-    /// Whether a session may stay. Its password was verified when it began; what was not verified against the hash of
-    /// now is compared once more.
+    /// Whether a session may stay. Its password was verified when it began, so nothing slow is computed here: SIGHUP
+    /// asks about all sessions in one turn of the loop.
     fn still_welcome<'s>(&self, snapshot: &'s Snapshot, login: &Login<'_>) -> Result<(), Refused<'s>> {
         let Judged::Verify(device, hash) = login::still_welcome(snapshot, login)? else { return Ok(()) };
         let Some(password) = login.password else { return Ok(()) };
         let name = device.name().as_str();
+        let cheap = hash.cost() <= CHEAP;
         match self.admission.verified.recall(name, hash, password) {
-            Recall::Right => return Ok(()),
-            Recall::Wrong => return Err(Refused::WrongPassword),
-            Recall::Changed | Recall::Unknown => {}
-        }
-        match verify(hash, password) {
-            Ok(()) => {
-                self.admission.verified.remember(name, hash, password);
-                Ok(())
-            }
-            // Memory that is missing now is no reason to throw anybody out.
-            Err(Refused::Unverifiable(_)) => Ok(()),
-            Err(refused) => Err(refused),
+            Recall::Right => Ok(()),
+            Recall::Wrong => Err(Refused::WrongPassword),
+            // The hash was changed, and the password most likely with it.
+            Recall::Changed if !cheap => Err(Refused::WrongPassword),
+            // Forgotten because there are too many, which is no reason to throw anybody out.
+            Recall::Unknown if !cheap => Ok(()),
+            Recall::Changed | Recall::Unknown => match hash.verify(password) {
+                Ok(true) => {
+                    self.admission.verified.remember(name, hash, password);
+                    Ok(())
+                }
+                Ok(false) => Err(Refused::WrongPassword),
+                Err(_) => Ok(()),
+            },
         }
     }
 
@@ -151,29 +155,43 @@ impl Plugin {
         self.kicks.end(event.client_id, event.username.unwrap_or_default());
         AuthReply::Admit
     }
-}
 
-fn verify(hash: &PasswordHash, password: &[u8]) -> Result<(), Refused<'static>> {
-    match hash.verify(password) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Refused::WrongPassword),
-        Err(error) => Err(Refused::Unverifiable(error)),
+    /// Compares a password on this thread; a wrong one takes the time of `decoy` too.
+    fn compute(
+        &self,
+        host: &dyn Host,
+        (hash, decoy): (&PasswordHash, Option<&PasswordHash>),
+        password: &[u8],
+    ) -> (Result<bool, VerifyError>, Duration) {
+        let start = Instant::now();
+        let compute = |memory: &mut Memory| {
+            let right = hash.verify_with(password, memory);
+            if let (Ok(false), Some(decoy)) = (right, decoy) {
+                // Nothing could follow from either answer.
+                let _ = decoy.verify_with(password, memory);
+            }
+            right
+        };
+        let right = if host.on_main_thread() {
+            let mut kept = locked(&self.admission.memory);
+            let right = compute(&mut kept.0);
+            kept.1 = Some(Instant::now());
+            right
+        } else {
+            // The loop must not wait for another thread's hash.
+            compute(&mut Memory::new())
+        };
+        let took = start.elapsed();
+        self.counters.hashes.add(took);
+        (right, took)
     }
-}
 
-/// After a wrong password for a hash that is cheaper than others in use: without this the time would tell its
-/// device from a name that nobody has.
-fn take_the_rest_of_the_time(snapshot: &Snapshot, hash: &PasswordHash, password: &[u8]) {
-    if snapshot.costliest_hash().is_some_and(|costliest| costliest.cost() > hash.cost()) {
-        take_the_time(snapshot, password);
-    }
-}
-
-/// Takes as long as a wrong password of the costliest kind in use, so that a clock does not tell which names
-/// exist.
-fn take_the_time(snapshot: &Snapshot, password: &[u8]) {
-    if let Some(decoy) = snapshot.costliest_hash() {
-        // Nothing could follow from either answer.
-        let _ = decoy.verify(password);
+    /// Gives argon2id's memory back after a while without hashes.
+    fn release_memory(&self, now: Instant) {
+        if let Ok(mut kept) = self.admission.memory.try_lock()
+            && kept.1.is_some_and(|last| now.saturating_duration_since(last) >= KEEP)
+        {
+            *kept = (Memory::new(), None);
+        }
     }
 }

@@ -27,7 +27,9 @@ pub(crate) use fleet::Fleet;
 pub(crate) use kind::{Kind, plugin};
 pub(crate) use login::{Login, Version, Will};
 pub(crate) use packet::Packet;
-pub(crate) use verdict::{admitted, not_authorized, not_subscribed, refused, refused_once, turned_away};
+pub(crate) use verdict::{
+    admitted, answered, not_authorized, not_subscribed, refused, refused_once, turned_away,
+};
 pub(crate) use wire::Wire;
 
 use std::{

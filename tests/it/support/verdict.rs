@@ -1,6 +1,8 @@
 //! Who is let in, and as whom; who is not, and why.
 
-use super::{Broker, Client, Door, Login, Refused, Version};
+use std::{thread, time::Duration};
+
+use super::{Broker, Client, Door, Login, Refused, Version, wait_for};
 
 /// What a refused SUBSCRIBE is answered (MQTT 3.1.1 §3.9.3, MQTT 5.0 §3.9.3).
 pub(crate) const fn not_subscribed(version: Version) -> u8 {
@@ -16,6 +18,19 @@ pub(crate) const fn not_authorized(version: Version) -> u8 {
         Version::V31 | Version::V311 => 5,
         Version::V5 => 0x87,
     }
+}
+
+/// The answer that is no "not now": whoever is refused for now comes again.
+#[track_caller]
+pub(crate) fn answered(door: &Door, login: &Login) -> Result<Client, Refused> {
+    let attempt = || match Client::open(door, login) {
+        Err(Refused::Closed | Refused::Connack(0x89)) => {
+            thread::sleep(Duration::from_millis(50));
+            None
+        }
+        answer => Some(answer),
+    };
+    wait_for(attempt).unwrap_or_else(|| panic!("{login:?} is never answered"))
 }
 
 /// With both versions of MQTT: connects, and is that device.  The policy lets every device subscribe to
