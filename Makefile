@@ -25,7 +25,7 @@ SECONDS ?= 60
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker fuzz mutants demo install clean
+.PHONY: help deps test-deps brokers build release size test check fmt clippy doc header exports bench bench-broker bench-storm fuzz mutants demo install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -77,6 +77,9 @@ bench: test-deps brokers release ## what an access check costs, beside Mosquitto
 
 bench-broker: test-deps brokers release ## what a message costs a whole broker with 1,000 rules, beside none and Mosquitto's own plugins
 	@tests/bench/broker $(PLUGIN)
+
+bench-storm: test-deps brokers release ## live traffic while 1,000 clients with passwords connect at once, and during SIGHUP
+	@tests/bench/storm $(PLUGIN)
 
 fuzz: deps ## inputs that nobody thought of, for each target so long (SECONDS=60; TARGETS=topics for one)
 	@tests/fuzz/run $(SECONDS) $(TARGETS)

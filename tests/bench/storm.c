@@ -1,0 +1,273 @@
+/* storm PORT PID CLIENTS VERSION: many clients with passwords connect at once, twice, and then SIGHUP, beside a live client
+ * that sends itself 200 messages a second.  VERSION is that of MQTT: 4 or 5.
+ *
+ * Each client comes from an address of its own in 127/8 and is called dNUMBER; the live one is called live; all have the
+ * password `secret`.  Who is refused for now comes again after 0.5 to 1.5 s.  A line for each phase: its name, the
+ * milliseconds until everybody was in, and the live messages' median, 99th percentile and longest time in milliseconds. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INTERVAL 0.005
+#define PATIENCE 600.0
+#define MAX_MESSAGES 200000
+
+struct client {
+	int fd;
+	int in;
+	double again; /* when to try again; 0 while a try is under way */
+	unsigned char bytes[256];
+	size_t have;
+};
+
+static int port, version, clients_in, refusals;
+static struct client *clients, live;
+static int loop;
+static double times[MAX_MESSAGES];
+static size_t messages;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "storm: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static size_t text(unsigned char *out, const char *text)
+{
+	size_t length = strlen(text);
+	out[0] = (unsigned char)(length >> 8);
+	out[1] = (unsigned char)length;
+	memcpy(out + 2, text, length);
+	return length + 2;
+}
+
+static void knock(struct client *client, const char *name, unsigned number)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET }, to = { .sin_family = AF_INET };
+	unsigned char packet[128], *end = packet + 2;
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = client };
+	int on = 1;
+
+	own.sin_addr.s_addr = htonl(0x7f010001 + number);
+	to.sin_addr.s_addr = htonl(0x7f000001);
+	to.sin_port = htons((uint16_t)port);
+	client->fd = socket(AF_INET, SOCK_STREAM, 0);
+	client->have = 0;
+	client->again = 0;
+	if (client->fd < 0)
+		die("socket");
+	if (bind(client->fd, (struct sockaddr *)&own, sizeof own))
+		die("bind");
+	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	/* Waits in the broker's backlog; what is written is read when it is accepted. */
+	fcntl(client->fd, F_SETFL, O_NONBLOCK);
+	if (connect(client->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS)
+		die("connect");
+	end += text(end, "MQTT");
+	*end++ = (unsigned char)version;
+	*end++ = 0xc2;
+	*end++ = 0;
+	*end++ = 0;
+	if (version == 5)
+		*end++ = 0;
+	end += text(end, name);
+	end += text(end, name);
+	end += text(end, "secret");
+	packet[0] = 0x10;
+	packet[1] = (unsigned char)(end - packet - 2);
+	/* The CONNECT goes out once the connection is there. */
+	client->have = (size_t)(end - packet);
+	memcpy(client->bytes, packet, client->have);
+	event.events = EPOLLOUT;
+	if (epoll_ctl(loop, EPOLL_CTL_ADD, client->fd, &event))
+		die("epoll");
+}
+
+static void leave(struct client *client)
+{
+	close(client->fd);
+	client->fd = -1;
+	clients_in -= client->in;
+	client->in = 0;
+}
+
+static void later(struct client *client)
+{
+	leave(client);
+	refusals++;
+	client->again = now() + 0.5 + (double)(rand() % 1000) / 1000;
+}
+
+static void send_live(void)
+{
+	unsigned char packet[64] = { 0x30 }, *end = packet + 2;
+	double sent = now();
+	end += text(end, "live");
+	if (version == 5)
+		*end++ = 0;
+	memcpy(end, &sent, sizeof sent);
+	end += sizeof sent;
+	packet[1] = (unsigned char)(end - packet - 2);
+	if (write(live.fd, packet, (size_t)(end - packet)) < 0 && errno != EAGAIN)
+		die("live");
+}
+
+static void readable(struct client *client)
+{
+	ssize_t got = read(client->fd, client->bytes + client->have, sizeof client->bytes - client->have);
+	if (got <= 0 && (got == 0 || errno != EAGAIN)) {
+		if (client == &live || client->in) {
+			fprintf(stderr, "storm: somebody who was in was thrown out\n");
+			exit(1);
+		}
+		later(client);
+		return;
+	}
+	if (got > 0)
+		client->have += (size_t)got;
+	while (client->have >= 2 && client->have >= 2 + (size_t)client->bytes[1]) {
+		size_t length = 2 + (size_t)client->bytes[1];
+		if (client->bytes[0] == 0x20 && client->bytes[3] == 0) {
+			client->in = 1;
+			clients_in += client != &live;
+		} else if (client->bytes[0] == 0x20 && client->bytes[3] == 0x89) {
+			later(client);
+			return;
+		} else if (client->bytes[0] == 0x20) {
+			fprintf(stderr, "storm: refused with %#x\n", client->bytes[3]);
+			exit(1);
+		} else if (client->bytes[0] == 0x30 && messages < MAX_MESSAGES) {
+			double sent;
+			memcpy(&sent, client->bytes + length - sizeof sent, sizeof sent);
+			times[messages++] = (now() - sent) * 1000;
+		}
+		memmove(client->bytes, client->bytes + length, client->have - length);
+		client->have -= length;
+	}
+}
+
+static void turn(struct client *client, uint32_t events)
+{
+	if (events & EPOLLOUT) {
+		struct epoll_event event = { .events = EPOLLIN, .data.ptr = client };
+		if (write(client->fd, client->bytes, client->have) != (ssize_t)client->have) {
+			later(client);
+			return;
+		}
+		client->have = 0;
+		epoll_ctl(loop, EPOLL_CTL_MOD, client->fd, &event);
+	} else {
+		readable(client);
+	}
+}
+
+/* Lets things happen until everybody is in and `least` seconds are over. */
+static double run(int wanted, double least)
+{
+	struct epoll_event events[256];
+	double start = now(), next = start, done = -1;
+	messages = 0;
+	for (;;) {
+		double moment = now();
+		if (done < 0 && clients_in >= wanted && live.in)
+			done = moment - start;
+		if (done >= 0 && moment - start >= least)
+			return done * 1000;
+		if (moment - start > PATIENCE) {
+			fprintf(stderr, "storm: %d of %d are in\n", clients_in, wanted);
+			exit(1);
+		}
+		if (live.in && moment >= next) {
+			send_live();
+			next += INTERVAL;
+			if (next < moment - 1)
+				next = moment;
+		}
+		for (int i = 0; clients_in < wanted && i < wanted; i++) {
+			if (clients[i].again > 0 && clients[i].again <= moment) {
+				char name[16];
+				snprintf(name, sizeof name, "d%d", i);
+				knock(&clients[i], name, (unsigned)i);
+			}
+		}
+		int count = epoll_wait(loop, events, 256, 1);
+		for (int i = 0; i < count; i++)
+			turn(events[i].data.ptr, events[i].events);
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static void tell(const char *phase, double in)
+{
+	/* What is still on its way was sent in the last moments and is not lost: it is read in the next phase. */
+	qsort(times, messages, sizeof *times, compare);
+	if (messages == 0) {
+		printf("%s\t%.0f\t-\t-\t-\t%d\n", phase, in, refusals);
+		return;
+	}
+	printf("%s\t%.0f\t%.1f\t%.1f\t%.1f\t%d\n", phase, in, times[messages / 2], times[messages * 99 / 100],
+		times[messages - 1], refusals);
+	fflush(stdout);
+	refusals = 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const unsigned char subscribe[] = "\x82\x09\x00\x01\x00\x04live\x00", subscribe5[] = "\x82\x0a\x00\x01\x00\x00\x04live\x00";
+	struct rlimit files = { 20000, 20000 };
+	if (argc != 5)
+		return 2;
+	port = atoi(argv[1]);
+	version = atoi(argv[4]);
+	int wanted = atoi(argv[3]);
+	setrlimit(RLIMIT_NOFILE, &files);
+	clients = calloc((size_t)wanted, sizeof *clients);
+	loop = epoll_create1(0);
+	if (clients == NULL || loop < 0)
+		die("start");
+	knock(&live, "live", 100000);
+	run(0, 0);
+	if (version == 5 ? write(live.fd, subscribe5, 12) != 12 : write(live.fd, subscribe, 11) != 11)
+		die("subscribe");
+	run(0, 0.5);
+	run(0, 3);
+	tell("idle", 0);
+	for (int storm = 1; storm <= 2; storm++) {
+		for (int i = 0; i < wanted; i++)
+			clients[i].again = 1e-9;
+		/* All in one moment; the epoll loop below counts from here. */
+		tell(storm == 1 ? "first storm" : "second storm", run(wanted, 1));
+		if (storm == 1) {
+			for (int i = 0; i < wanted; i++)
+				leave(&clients[i]);
+			run(0, 1);
+		}
+	}
+	if (kill((pid_t)atoi(argv[2]), SIGHUP))
+		die("SIGHUP");
+	tell("SIGHUP", run(wanted, 3));
+	return 0;
+}
