@@ -115,7 +115,7 @@ broker_test!(who_may_connect_is_as_the_readme_says, |kind| {
             Some(credential) => broker.door("tls").showing(credential),
             None => broker.door("in").clone(),
         };
-        let mut login = Login::new("somebody");
+        let mut login = Login::new("");
         login.username = user.map(str::to_owned);
         login.password = password.map(|password| password.as_bytes().to_vec());
         Client::open(&door, &login)
