@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod block;
+mod identity;
 mod mask;
 pub(crate) mod reader;
 mod records;
@@ -59,11 +60,12 @@ use block::{Asker, Draft, Taken};
 use reader::{Entry, Reader, entries};
 
 pub use block::KEYS as BLOCK_KEYS;
+pub use identity::IdentitySource;
 pub use mask::without_secrets;
 pub use records::{AUDIT_KEYS, Audit, AuditTo, METRICS_KEYS, Metrics};
 pub use roles::{RoleId, Roles};
 pub use settings::{
-    Allowance, ClientIds, DefaultCertificates, IdentitySource, KICK_RATE, OnExpiry, STATE_DIRECTORY, Settings,
+    Allowance, ClientIds, DefaultCertificates, KICK_RATE, OnExpiry, STATE_DIRECTORY, Settings,
 };
 pub use words::{nearest, suggestion};
 

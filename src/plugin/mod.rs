@@ -136,7 +136,6 @@ impl Plugin {
         look_at_broker_configuration(&snapshot, host)?;
         let text = format!("version {}, {}", env!("CARGO_PKG_VERSION"), describe(&snapshot));
         log.write(host, Level::Info, &text);
-        let admission = admission::Admission::new(snapshot.settings())?;
         let counters = Arc::<Counters>::default();
         counters.in_force(&snapshot);
         let audit = Audit::start(&snapshot, &counters);
