@@ -13,6 +13,7 @@ use super::mistake;
 use crate::{
     diag::{Report, Source},
     password::PasswordHash,
+    topic::Filter,
 };
 use raw::{RawAcl, RawClient, RawFile, RawGroup, RawNamed, RawRole};
 
@@ -211,18 +212,20 @@ impl<'r> Reader<'r> {
         self.report.push(mistake(self.source, Range { start: at, end: at }, message));
     }
 
+    fn start_of(&self, line: u32) -> usize {
+        let before = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+        self.text.split_inclusive('\n').take(before).map(str::len).sum()
+    }
+
     fn no_twins<'n>(&mut self, word: &str, names: impl Iterator<Item = (&'n str, u32)>) {
         let mut seen = std::collections::HashMap::new();
         for (name, line) in names {
+            if name.is_empty() {
+                self.blame(self.start_of(line), format!("a {word} without a name"));
+            }
             if let Some(first) = seen.insert(name, line) {
-                let start: usize = self
-                    .text
-                    .split_inclusive('\n')
-                    .take(usize::try_from(line).unwrap_or(1) - 1)
-                    .map(str::len)
-                    .sum();
                 self.blame(
-                    start,
+                    self.start_of(line),
                     format!("the {word} `{name}` stands here a second time, first in line {first}"),
                 );
             }
@@ -266,6 +269,13 @@ impl<'r> Reader<'r> {
                 self.blame(self.offset(value), format!("there is no acltype `{}`", raw.acltype));
                 continue;
             };
+            // 2.1 refuses everything where it meets one, 2.0 does not; no tool of theirs writes one.
+            if let Err(error) = Filter::parse(&raw.topic)
+                && !raw.topic.starts_with("$share")
+            {
+                self.blame(self.offset(value), format!("`{}` is no filter: {error}", raw.topic));
+                continue;
+            }
             let acl = Acl {
                 line: self.line(value),
                 kind: *kind,

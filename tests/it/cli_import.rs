@@ -1,5 +1,7 @@
 //! `citronella import`: what it writes, what it says, and what it refuses.
 
+use std::{fs, path::Path};
+
 use serde_json::{Value, json};
 
 use crate::{cli_support::Home, support::Cmd};
@@ -208,4 +210,29 @@ fn clients_bound_to_their_own_names_stay_bound() {
     assert!(told.contains("dynsec.json:1: [client-id] `b` may only use the client id `x`"), "{told}");
     let (_, _, devices) = import(&[client("a", "a"), client("b", "x")].join(","), &["--unbound"]);
     assert!(!devices.contains("disabled"), "{devices}");
+}
+
+/// `conf-examples/migration`: what its README says was run, run again.
+#[test]
+fn the_example_of_a_migration_is_what_comes_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf-examples/migration");
+    let home = Home::empty();
+    for name in ["acl", "passwd", "dynamic-security.json"] {
+        home.write(name, fs::read(folder.join(name)).unwrap());
+    }
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("citronella ")).collect();
+    assert_eq!(commands.len(), 3);
+    for command in &commands[..2] {
+        Cmd::new(command.split(' ')).dir(home.dir()).ok();
+    }
+    for made in ["from-acl", "from-dynsec"] {
+        for name in ["citronella.toml", "devices.toml", "renames.toml"] {
+            let name = format!("{made}/{name}");
+            let text = fs::read_to_string(folder.join(&name)).unwrap();
+            assert_eq!(home.read(&name), text, "{name} is not what comes out");
+        }
+        let config = format!("{made}/citronella.toml");
+        Cmd::new(["--config", &config, "check"]).dir(home.dir()).ok();
+    }
 }

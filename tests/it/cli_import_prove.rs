@@ -194,3 +194,17 @@ broker_test!(what_came_out_wrong_is_listed_with_its_rule, |kind| {
         assert!(outcome.stdout.contains(&says), "{says} is not in {}", outcome.stdout);
     }
 });
+
+broker_test!(the_example_of_a_migration_holds_its_proof, |kind| {
+    let home = Home::empty();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf-examples/migration");
+    for (name, copy) in [("acl", "acl"), ("passwd", "passwd"), ("dynamic-security.json", "dynsec.json")] {
+        home.write(copy, std::fs::read(folder.join(name)).unwrap());
+    }
+    let outcome = prove(&home, kind, "--acl-file", &["--password-file", "passwd"]);
+    assert_eq!(differences(&outcome, 200).1, 0, "{}", outcome.stdout);
+    if kind.at_least(2, 1, 0) {
+        let outcome = prove(&home, kind, "--dynsec", &["--unbound"]);
+        assert_eq!(differences(&outcome, 50), (0, 0), "{}", outcome.stdout);
+    }
+});

@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod citronella_toml;
 pub mod devices_toml;
 pub mod edits;
+pub mod import;
 pub mod ledger;
 pub mod mosquitto_conf;
 pub mod passwords;

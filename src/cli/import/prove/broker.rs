@@ -106,9 +106,11 @@ impl Broker {
             password: login.password.map(str::as_bytes),
             keep_alive_s: 0,
         };
-        match Client::connect(stream, &connect).map_err(failed)? {
-            Connected::Yes(client) => Ok(Some(client)),
-            Connected::No(_) => Ok(None),
+        match Client::connect(stream, &connect) {
+            Ok(Connected::Yes(client)) => Ok(Some(client)),
+            // A name with control characters is answered by closing.
+            Ok(Connected::No(_)) | Err(MqttError::Closed | MqttError::Disconnected(_)) => Ok(None),
+            Err(error) => Err(failed(error)),
         }
     }
 }

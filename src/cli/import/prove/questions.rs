@@ -36,12 +36,13 @@ impl<'q> Questions<'q> {
         Self { filters, people, texts, most }
     }
 
-    /// First levels that begin with `$`, each as a filter of all below it.
+    /// First levels that begin with `$` in what is asked, each as a filter of all below it.
     pub(super) fn dollars(&self) -> Vec<String> {
-        let names = self.people.iter().map(|person| &*person.name);
-        let spelled = self.filters.iter().map(|(filter, _)| &**filter).chain(names);
-        let first = spelled.filter_map(|text| text.split('/').next()).filter(|first| first.starts_with('$'));
-        let first: BTreeSet<&str> = first.filter(|first| *first != "$share" && *first != "$SYS").collect();
+        let asked = self.people.iter().enumerate().flat_map(|(index, person)| self.topics(person, index));
+        let first: BTreeSet<String> = asked
+            .filter_map(|topic| topic.split('/').next().map(str::to_owned))
+            .filter(|first| first.starts_with('$') && first != "$SYS")
+            .collect();
         first.into_iter().map(|first| format!("{first}/#")).collect()
     }
 
