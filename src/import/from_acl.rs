@@ -251,9 +251,13 @@ impl<'f> Work<'f> {
 }
 
 fn loss(entry: &Entry, who: Option<&str>) -> Loss {
+    let spelled = entry.filter.replace("%u", who.unwrap_or("%u"));
+    let wide = filters::widened(&spelled);
+    // A wildcard in its place does not match what the name began with.
+    let dollar = spelled.starts_with('$') && !wide.starts_with('$');
     Loss {
         who: who.map(str::to_owned),
-        filter: filters::widened(&entry.filter.replace("%u", who.unwrap_or("%u"))),
+        filter: if dollar { "$".to_owned() } else { wide },
         publish: entry.access != Access::Read,
         receive: entry.access != Access::Write,
     }

@@ -58,7 +58,9 @@ impl<'q> Questions<'q> {
             .filters
             .iter()
             .flat_map(|(filter, _)| [filter.clone(), filter.replace("%u", &person.name).replace("%c", &id)]);
-        let all: BTreeSet<String> = filled.filter(|filter| Filter::parse(filter).is_ok()).collect();
+        let all: BTreeSet<String> = filled
+            .filter(|filter| Filter::parse(filter).is_ok() && !filter.contains(char::is_control))
+            .collect();
         thin(all.into_iter().collect(), self.most, index)
     }
 
@@ -79,8 +81,11 @@ impl<'q> Questions<'q> {
                 self.spell_out(&filter, &mut topics);
             }
         }
-        let topics =
-            topics.into_iter().filter(|topic| Name::parse(topic).is_ok() && !topic.starts_with("$share/"));
+        // Brokers end the session of whoever sends control characters.
+        let possible = |topic: &String| {
+            Name::parse(topic).is_ok() && !topic.contains(char::is_control) && !topic.starts_with("$share/")
+        };
+        let topics = topics.into_iter().filter(possible);
         thin(topics.collect(), self.most, index)
     }
 
