@@ -6,6 +6,7 @@
 
 mod order;
 mod rules;
+mod told;
 
 use super::{
     Choices, Code, File, Loss, Meaning, Note, Person, Renames, dynsec,

@@ -208,3 +208,24 @@ broker_test!(the_example_of_a_migration_holds_its_proof, |kind| {
         assert_eq!(differences(&outcome, 50), (0, 0), "{}", outcome.stdout);
     }
 });
+
+broker_test!(a_role_that_refuses_wildcards_does_so_for_those_after_it, |kind| {
+    if kind.at_least(2, 1, 0) {
+        let home = Home::empty();
+        let text = |subscribe| {
+            format!(
+                r#"{{"defaultACLAccess":{{"publishClientReceive":true,"subscribe":{subscribe}}},
+                "roles":[{{"rolename":"none","allowwildcardsubs":false}},
+                {{"rolename":"some","acls":[{{"acltype":"subscribeLiteral","topic":"a/+","allow":true}},{{"acltype":"subscribePattern","topic":"b/#","allow":true}},{{"acltype":"subscribePattern","topic":"c/d","allow":true}}]}}],
+                "clients":[{{"username":"bob","roles":[{{"rolename":"none","priority":2}},{{"rolename":"some","priority":1}}],{OLD}}}]}}"#
+            )
+        };
+        for subscribe in [false, true] {
+            home.write("dynsec.json", text(subscribe));
+            let outcome = prove(&home, kind, "--dynsec", &[]);
+            let (announced, others) = differences(&outcome, 10);
+            assert!(announced > 0 && others == 0, "{}", outcome.stdout);
+            assert!(outcome.stdout.contains("[wildcard-subscriptions]"), "{}", outcome.stdout);
+        }
+    }
+});

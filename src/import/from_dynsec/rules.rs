@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        dynsec::{Acl, AclType, Client, Dynsec},
+        dynsec::{Acl, AclType, Dynsec},
         filters::{self, Kind, Trouble, translate},
         from_acl::describe,
     },
@@ -120,7 +120,7 @@ impl<'f> Rules<'f> {
                 None => self.unsubscribe(acl),
                 Some(asked) if !acl.allow => self.denial((index, acl), asked, (&mut block, subject)),
                 Some(Asked::Send) => self.add(&mut block, (acl, subject), (Key::Publish, &acl.topic)),
-                Some(Asked::Receive) => self.received(acl, (&mut block, subject)),
+                Some(Asked::Receive) => self.received((index, acl), (&mut block, subject)),
                 Some(Asked::Subscribe) => self.subscribed((index, acl), (&mut block, subject)),
             }
             if block.rules.len() == before {
@@ -193,20 +193,18 @@ impl<'f> Rules<'f> {
     }
 
     /// An allowed delivery is a rule of its own only where it is the subscriptions that are open by default.
-    fn received(&mut self, acl: &Acl, (block, subject): (&mut Block, For<'_>)) {
-        if self.default_of(Asked::Subscribe) && !self.default_of(Asked::Receive) {
+    fn received(&mut self, (role, acl): (usize, &Acl), (block, subject): (&mut Block, For<'_>)) {
+        if self.default_of(Asked::Subscribe)
+            && !self.default_of(Asked::Receive)
+            && !self.is_refused(role, acl)
+        {
             self.add(block, (acl, subject), (Key::Subscribe, &acl.topic));
         }
     }
 
     fn subscribed(&mut self, (role, acl): (usize, &Acl), (block, subject): (&mut Block, For<'_>)) {
-        let allows = self.file.roles.get(role).is_none_or(|role| role.wildcards);
-        if !allows && acl.topic.contains(['+', '#']) {
-            let message = format!(
-                "`{}` is left out: its role refuses filters with wildcards, which no rule here can; write out the topics, or allow the filter",
-                shown(acl)
-            );
-            return self.note((Code::WildcardSubscriptions, acl.line), message, vec![loss(acl, None)]);
+        if self.is_refused(role, acl) {
+            return;
         }
         let pattern = acl.kind == AclType::SubscribePattern;
         if pattern && self.hides_nothing() && acl.topic.starts_with(['+', '#']) {
@@ -242,6 +240,31 @@ impl<'f> Rules<'f> {
         }
     }
 
+    /// Whether the entry is left out because a role refuses filters with wildcards; says so.
+    fn is_refused(&mut self, role: usize, acl: &Acl) -> bool {
+        let refused = acl.topic.contains(['+', '#']) && self.refuses_wildcards(role);
+        if refused {
+            let message = format!(
+                "`{}` is left out: its role, or one that goes before it, refuses filters with wildcards, which no rule here can; write out the topics, or allow the filter",
+                shown(acl)
+            );
+            self.note((Code::WildcardSubscriptions, acl.line), message, vec![loss(acl, None)]);
+        }
+        refused
+    }
+
+    /// Whether somebody with this role is refused filters with wildcards before its entries are asked, or by it.
+    fn refuses_wildcards(&self, role: usize) -> bool {
+        self.order.all.iter().any(|order| {
+            let before = order.iter().take_while(|other| **other != role).chain([&role]);
+            order.contains(&role) && self.refuse_wildcards(before)
+        })
+    }
+
+    fn refuse_wildcards<'r>(&self, mut roles: impl Iterator<Item = &'r usize>) -> bool {
+        roles.any(|role| self.file.roles.get(*role).is_some_and(|role| !role.wildcards))
+    }
+
     /// `[everyone]`: what is allowed where no entry says anything.
     pub(super) fn defaults(&mut self) -> Block {
         let mut block = Block::default();
@@ -257,6 +280,16 @@ impl<'f> Rules<'f> {
         ];
         for (open, key, word, (publish, receive)) in all {
             if !open {
+                continue;
+            }
+            let refused = self.order.all.iter().any(|order| self.refuse_wildcards(order.iter()));
+            if receive && refused {
+                let message = format!(
+                    "`defaultACLAccess` of `{word}` is left out: a role refuses filters with wildcards, which no rule here can"
+                );
+                let lost =
+                    ["#", "$"].map(|filter| Loss { who: None, filter: filter.into(), publish, receive });
+                self.note((Code::WildcardSubscriptions, line), message, lost.to_vec());
                 continue;
             }
             let origin = format!("{}:{line}: defaultACLAccess {word}", self.name);
@@ -298,49 +331,6 @@ impl<'f> Rules<'f> {
                     }
                 }
             }
-        }
-    }
-
-    pub(super) fn note_binding(&mut self, client: &Client, id: &str, disabled: bool) {
-        let message = if disabled {
-            format!(
-                "`{}` may only use the client id `{id}`, which nothing here can say; it is disabled, and `--unbound` admits it with any",
-                client.username
-            )
-        } else {
-            format!("`{}` was bound to the client id `{id}` and may use any here", client.username)
-        };
-        let all = ["#", "$"].map(|filter| Loss {
-            who: Some(client.username.clone()),
-            filter: filter.into(),
-            publish: true,
-            receive: true,
-        });
-        self.note((Code::ClientId, client.line), message, if disabled { all.to_vec() } else { Vec::new() });
-    }
-
-    /// Names that nothing bears; the plugin skips them.
-    pub(super) fn note_dangling(&mut self) {
-        let file = self.file;
-        let role = |name: &str| file.roles.iter().any(|role| role.name == name);
-        let client = |name: &str| file.clients.iter().any(|client| client.username == name);
-        let roles = file
-            .clients
-            .iter()
-            .flat_map(|client| &client.roles)
-            .chain(file.groups.iter().flat_map(|group| &group.roles));
-        let mut found: Vec<(u32, String)> = roles
-            .filter(|named| !role(&named.name))
-            .map(|named| (named.line, format!("no role is called `{}`", named.name)))
-            .collect();
-        let members = file.groups.iter().flat_map(|group| &group.clients);
-        found.extend(
-            members
-                .filter(|named| !client(&named.name))
-                .map(|named| (named.line, format!("no client is called `{}`", named.name))),
-        );
-        for (line, message) in found {
-            self.note((Code::Dangling, line), message, Vec::new());
         }
     }
 
