@@ -44,13 +44,15 @@ pub(super) fn parse(source: &Arc<Source>, report: &mut Report) -> AclFile {
     let mut file = AclFile::default();
     let mut user: Option<usize> = None;
     let mut start = 0;
+    // Somebody may have named the file of passwords here.
+    let cited = Source::new(source.path(), without_strangers(source.text()));
     for (whole, number) in source.text().split_inclusive('\n').zip(1_u32..) {
         let at = start;
         start += whole.len();
         let line = whole.trim_end_matches(|ch: char| ch.is_ascii_whitespace() || ch == '\u{b}');
         let mut fail = |message: String, help: &str| {
             let lead = line.len() - line.trim_start().len();
-            report.push(mistake(source, at + lead..at + line.len(), message).help(help));
+            report.push(mistake(&cited, at + lead..at + line.len(), message).help(help));
         };
         if line.starts_with('#') || line.trim_matches(' ').is_empty() {
             continue;
@@ -85,12 +87,30 @@ pub(super) fn parse(source: &Arc<Source>, report: &mut Report) -> AclFile {
                 }
             },
             other => fail(
-                format!("unknown word `{other}`"),
+                if is_word(other) { format!("unknown word `{other}`") } else { "unknown word".into() },
                 "a line begins with `user`, `topic` or `pattern`, or with `#` in its first column",
             ),
         }
     }
     file
+}
+
+/// Whether it may be shown, being no hash.
+fn is_word(text: &str) -> bool {
+    text.chars().all(|ch| ch.is_ascii_alphabetic())
+}
+
+/// The text in which lines that begin with no word are asterisks, byte for byte.
+fn without_strangers(text: &str) -> String {
+    let masked = text.split_inclusive('\n').map(|line| {
+        if line.starts_with('#') || is_word(line.trim_start().split(char::is_whitespace).next().unwrap_or(""))
+        {
+            return line.to_owned();
+        }
+        let shown = |ch: char| if ch == '\n' { "\n".to_owned() } else { "*".repeat(ch.len_utf8()) };
+        line.chars().map(shown).collect()
+    });
+    masked.collect()
 }
 
 type Fault = (String, &'static str);

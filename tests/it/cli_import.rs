@@ -138,6 +138,12 @@ fn mistakes_are_all_told_with_their_lines_and_nothing_is_written() {
     );
     let said = home.run(&FILES).stderr;
     assert!(!said.contains("hunter2") && !said.contains("vOyZ"), "{said}");
+    let swapped = home.run(&["import", "--acl-file", "passwd", "--output", "out"]);
+    assert!(
+        swapped.status == Some(2) && swapped.stderr.contains("passwd:1:1: error: unknown word"),
+        "{swapped:?}"
+    );
+    assert!(!swapped.stderr.contains("hunter2") && !swapped.stderr.contains("vOyZ"), "{swapped:?}");
     refuses(&home, &["import", "--output", "out"], &["--acl-file"]);
     refuses(&home, &["import", "--acl-file", "nowhere", "--output", "out"], &["`nowhere` cannot be read"]);
     refuses(
