@@ -104,16 +104,11 @@ man: ## the man pages, from the same definitions as --help, into target/pages/ma
 completions: ## what bash, zsh and fish offer, into target/pages/completions
 	@$(PAGES) pages::the_completions > /dev/null
 
-install: man completions ## copy the release build to DESTDIR and PREFIX (build it first: make release)
+install: ## copy the release build to DESTDIR and PREFIX, and the pages of `make man completions` (first: make release)
 	install -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/mosquitto'
 	install -m 755 $(COMMAND) '$(DESTDIR)$(bindir)/citronella'
 	install -m 644 $(PLUGIN) '$(DESTDIR)$(libdir)/mosquitto/mosquitto_citronella.so'
-	install -d '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(mandir)/man5'
-	install -m 644 $(TARGET)/pages/man/*.1 '$(DESTDIR)$(mandir)/man1'
-	install -m 644 $(TARGET)/pages/man/*.5 '$(DESTDIR)$(mandir)/man5'
-	install -D -m 644 $(TARGET)/pages/completions/citronella.bash '$(DESTDIR)$(datadir)/bash-completion/completions/citronella'
-	install -D -m 644 $(TARGET)/pages/completions/_citronella '$(DESTDIR)$(datadir)/zsh/vendor-completions/_citronella'
-	install -D -m 644 $(TARGET)/pages/completions/citronella.fish '$(DESTDIR)$(datadir)/fish/vendor_completions.d/citronella.fish'
+	@tests/host/install-pages $(TARGET)/pages '$(DESTDIR)$(mandir)' '$(DESTDIR)$(datadir)'
 
 package-deps:
 	@tests/host/deps test package cross arm
