@@ -142,6 +142,15 @@ impl Broker {
         assert!(found.is_some(), "{}: not in force: {revision}; {:?}", self.kind, self.status());
     }
 
+    /// Waits until everybody is closed whom changes were to end. They go by name: whoever comes under one meanwhile
+    /// goes with them.
+    #[track_caller]
+    pub(crate) fn wait_for_kicks(&self) {
+        let all = || self.status().filter(|status| status.kicks.due == status.kicks.done);
+        assert!(wait_for(all).is_some(), "{}: not all are closed: {:?}", self.kind, self.status());
+        self.settle();
+    }
+
     /// Waits until the broker has served a newcomer, so that what it was doing before is done.
     #[track_caller]
     pub(crate) fn settle(&self) {
