@@ -37,6 +37,7 @@ mod broker_start;
 mod broker_strangers;
 mod broker_subscribe;
 mod broker_take_over;
+mod broker_watch;
 mod cli_broker;
 mod cli_bundle;
 mod cli_ca;
