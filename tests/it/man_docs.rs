@@ -8,10 +8,11 @@ use crate::cli_support::Home;
 
 /// Where a key may stand in citronella.toml, with one that nobody knows; the heading of its part of the page, and keys
 /// that are explained elsewhere.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 10] = [
     ("[registry]", "registry"),
     ("[auth]", "auth"),
     ("[identity]", "identity"),
+    ("[limits]", "limits"),
     ("[state]", "state"),
     ("[audit]", "audit"),
     ("[metrics]", "metrics"),
