@@ -1,9 +1,9 @@
 //! Names whose connections are to be closed, at a tick: elsewhere the broker is still using them.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -37,42 +37,54 @@ pub(super) enum Why {
 
 #[derive(Default)]
 struct Queues {
-    now: VecDeque<String>,
-    paced: VecDeque<String>,
+    now: Queue,
+    paced: Queue,
     /// When the next of `paced` may be closed.
     next: Option<Instant>,
     /// Between two of them.
     pause: Duration,
 }
 
+/// Names in their order, each once: changes may come faster than they are dealt with, and to close somebody once is
+/// enough for all of them.
+#[derive(Default)]
+struct Queue {
+    order: VecDeque<Arc<str>>,
+    names: HashSet<Arc<str>>,
+}
+
 impl Kicks {
-    /// These are welcome no longer.
+    /// These are welcome no longer. Whoever of them was to be closed at a pace is closed now instead.
     pub(super) fn end(&self, names: impl IntoIterator<Item = String>) {
-        self.push(|queues| &mut queues.now, names);
+        let mut queues = locked(&self.queues);
+        let Queues { now, paced, .. } = &mut *queues;
+        let (mut added, mut instead) = (0, 0);
+        for name in names {
+            let name = Arc::from(name);
+            instead += u64::from(paced.names.remove(&name));
+            added += u64::from(now.push(name));
+        }
+        if instead > 0 {
+            paced.order.retain(|name| paced.names.contains(name));
+        }
+        self.due.fetch_add(added, Ordering::AcqRel);
+        self.done.fetch_add(instead, Ordering::AcqRel);
+        self.any.store(!queues.is_empty(), Ordering::Release);
     }
 
     /// What these may do is to be asked about anew, so many in a second.
     pub(super) fn pace(&self, rate: u32, names: impl IntoIterator<Item = String>) {
-        locked(&self.queues).pause = Duration::from_secs(1) / rate.max(1);
-        self.push(|queues| &mut queues.paced, names);
-    }
-
-    fn push(
-        &self,
-        queue: impl Fn(&mut Queues) -> &mut VecDeque<String>,
-        names: impl IntoIterator<Item = String>,
-    ) {
         let mut queues = locked(&self.queues);
-        let queue = queue(&mut queues);
-        let before = queue.len();
+        queues.pause = Duration::from_secs(1) / rate.max(1);
+        let Queues { now, paced, .. } = &mut *queues;
+        let mut added = 0;
         for name in names {
-            // A device more than once in a row comes from its several sessions.
-            if queue.back() != Some(&name) {
-                queue.push_back(name);
+            if !now.names.contains(name.as_str()) {
+                added += u64::from(paced.push(name.into()));
             }
         }
-        self.due.fetch_add(u64::try_from(queue.len() - before).unwrap_or_default(), Ordering::AcqRel);
-        self.any.store(!queues.now.is_empty() || !queues.paced.is_empty(), Ordering::Release);
+        self.due.fetch_add(added, Ordering::AcqRel);
+        self.any.store(!queues.is_empty(), Ordering::Release);
     }
 
     /// Closes who is due, for as long as a tick may take; `kick` is called without a lock. Whether that emptied the
@@ -94,11 +106,11 @@ impl Kicks {
         !self.any.load(Ordering::Acquire)
     }
 
-    fn take(&self, now: Instant) -> Option<(String, Why)> {
+    fn take(&self, now: Instant) -> Option<(Arc<str>, Why)> {
         // Whoever holds the lock is filling the queue; the next tick is soon.
         let mut queues = self.queues.try_lock().ok()?;
         let taken = queues.take(now);
-        self.any.store(!queues.now.is_empty() || !queues.paced.is_empty(), Ordering::Release);
+        self.any.store(!queues.is_empty(), Ordering::Release);
         taken
     }
 
@@ -109,18 +121,39 @@ impl Kicks {
 }
 
 impl Queues {
-    fn take(&mut self, now: Instant) -> Option<(String, Why)> {
-        if let Some(name) = self.now.pop_front() {
+    fn is_empty(&self) -> bool {
+        self.now.order.is_empty() && self.paced.order.is_empty()
+    }
+
+    fn take(&mut self, now: Instant) -> Option<(Arc<str>, Why)> {
+        if let Some(name) = self.now.pop() {
             return Some((name, Why::LockedOut));
         }
         if self.next.is_some_and(|next| now < next) {
             return None;
         }
-        let name = self.paced.pop_front()?;
+        let name = self.paced.pop()?;
         // Ticks come up to a tenth of a second late. What they are late by is made up for, and no more than that.
         let late = now.checked_sub(Duration::from_millis(200)).unwrap_or(now);
         self.next = Some(self.next.map_or(now, |next| next.max(late)) + self.pause);
         Some((name, Why::Shrunk))
+    }
+}
+
+impl Queue {
+    /// Puts the name at the end; whether it was not there.
+    fn push(&mut self, name: Arc<str>) -> bool {
+        let is_new = self.names.insert(Arc::clone(&name));
+        if is_new {
+            self.order.push_back(name);
+        }
+        is_new
+    }
+
+    fn pop(&mut self) -> Option<Arc<str>> {
+        let name = self.order.pop_front()?;
+        self.names.remove(&name);
+        Some(name)
     }
 }
 
@@ -129,7 +162,7 @@ mod tests {
     use super::*;
 
     fn due(kicks: &Kicks, now: Instant) -> Vec<String> {
-        std::iter::from_fn(|| kicks.take(now)).map(|(name, _)| name).collect()
+        std::iter::from_fn(|| kicks.take(now)).map(|(name, _)| name.to_string()).collect()
     }
 
     #[test]
@@ -158,6 +191,30 @@ mod tests {
         kicks.pace(50, (0..1_000).map(|number| format!("d{number}")));
         assert_eq!(due(&kicks, start).len(), 1);
         assert!(due(&kicks, start + Duration::from_secs(10)).len() <= 12);
+    }
+
+    #[test]
+    fn whoever_is_due_already_is_not_put_there_again() {
+        let (kicks, start) = (Kicks::default(), Instant::now());
+        let many = || (0..100).map(|number| format!("d{number}"));
+        for _ in 0..50 {
+            kicks.pace(50, many());
+        }
+        assert_eq!(locked(&kicks.queues).paced.order.len(), 100, "changes come faster than they are paced");
+        kicks.end(["d5".to_owned()]);
+        kicks.end(["d7".to_owned(), "d5".to_owned()]);
+        assert_eq!(due(&kicks, start), ["d5", "d7", "d0"]);
+        let later = (1..200).map(|tick| start + Duration::from_millis(100) * tick);
+        let rest: Vec<String> = later.flat_map(|now| due(&kicks, now)).collect();
+        assert_eq!(rest.len(), 97, "to close somebody once is enough: {rest:?}");
+        assert!(!rest.contains(&"d5".to_owned()));
+        kicks.pace(50, ["d0".to_owned()]);
+        assert_eq!(due(&kicks, start + Duration::from_secs(60)), ["d0"], "who was closed can be due again");
+        assert_eq!(
+            (kicks.counts().due, kicks.counts().done),
+            (103, 2),
+            "d5 and d7 were put there twice, and closed once"
+        );
     }
 
     #[test]
