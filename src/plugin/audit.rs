@@ -204,7 +204,7 @@ impl Audit {
 }
 
 impl Drop for Audit {
-    /// Waits until the thread has written what was in the queue.
+    /// Waits until the thread has written what was in the queue, unless the disk does not answer.
     fn drop(&mut self) {
         if locked(&self.shared.target).audit.to == AuditTo::File {
             let line = Record::default().to_line(Event::Stop, None, FILE_LINE_BYTES - 1) + "\n";
@@ -212,8 +212,7 @@ impl Drop for Audit {
         }
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // That it panicked, the broker cannot be told any more.
-            let _ = thread.join();
+            thread::join_within(thread, thread::FAREWELL);
         }
     }
 }

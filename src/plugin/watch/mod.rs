@@ -3,21 +3,16 @@
 
 use std::{
     io,
-    os::fd::AsFd as _,
     path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::eventfd::{EfdFlags, EventFd},
-};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{kicks::Kicks, locked, log::Log, sessions::Sessions, thread};
 use crate::snapshot::Snapshot;
@@ -26,9 +21,6 @@ mod files;
 mod work;
 
 use work::Work;
-
-/// How long the end of the plugin waits for the thread. It is longer than any loading from a disk that works.
-const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What the loop and the thread have in common.
 pub(super) struct World {
@@ -50,8 +42,6 @@ pub(super) struct Watcher {
 struct Signals {
     wake: EventFd,
     stop: AtomicBool,
-    /// Readable once the thread has nothing more to do.
-    ended: EventFd,
     /// How many SIGHUPs have come.
     sighups: AtomicU64,
     /// What came of loading, for the loop to record.
@@ -74,7 +64,6 @@ impl Watcher {
         let signals = Arc::new(Signals {
             wake: EventFd::from_flags(flags)?,
             stop: AtomicBool::new(false),
-            ended: EventFd::from_flags(flags)?,
             sighups: AtomicU64::new(0),
             outcomes: Mutex::default(),
             any_outcome: AtomicBool::new(false),
@@ -110,19 +99,6 @@ impl Drop for Watcher {
         self.signals.stop.store(true, Ordering::Release);
         self.wake();
         let Some(thread) = self.thread.take() else { return };
-        // A file system that does not answer must not keep the broker from ending. Such a thread is left behind; while it
-        // lives, glibc keeps its code (see the module `ffi`). Not with a channel: that leaves thread-local values behind
-        // in the broker's own thread.
-        let deadline = Instant::now() + FAREWELL;
-        while self.signals.ended.read().is_err() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let mut ended = [PollFd::new(self.signals.ended.as_fd(), PollFlags::POLLIN)];
-            // A signal is no reason to wait no longer.
-            let _ = poll(&mut ended, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
-        }
-        let _ = thread.join();
+        thread::join_within(thread, thread::FAREWELL);
     }
 }

@@ -87,10 +87,6 @@ impl Work {
             self.guarded(Self::turn);
             self.wait();
         }
-        let signals = Arc::clone(&self.signals);
-        drop(self);
-        // It starts at 0.
-        let _ = signals.ended.write(1);
     }
 
     /// A panic loses one loading, not the thread.
