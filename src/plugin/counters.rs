@@ -269,16 +269,15 @@ struct InForce {
 }
 
 impl Counters {
-    /// This snapshot is in force from now on. Counts its devices: not for the broker's thread, except at the start.
-    pub fn in_force(&self, snapshot: &Snapshot) {
-        let mut devices: Vec<(State, u64)> = State::WORDS.iter().map(|(_, state)| (*state, 0)).collect();
-        for device in snapshot.devices() {
-            if let Some((_, number)) = devices.iter_mut().find(|(state, _)| *state == device.state()) {
-                *number += 1;
-            }
+    /// This snapshot is in force, since `now` unless it was before. For the broker's thread: it counts no devices.
+    pub fn in_force(&self, snapshot: &Snapshot, now: UnixSeconds) {
+        let revision = snapshot.revision();
+        let mut in_force = locked(&self.in_force);
+        if in_force.as_ref().is_some_and(|known| known.revision == revision) {
+            return;
         }
-        let revision = snapshot.revision().to_owned();
-        *locked(&self.in_force) = Some(InForce { revision, since: UnixSeconds::now(), devices });
+        let devices = snapshot.devices_by_state().map(|(state, number)| (state, number.into())).collect();
+        *in_force = Some(InForce { revision: revision.to_owned(), since: now, devices });
     }
 }
 

@@ -36,6 +36,7 @@ use audit::{Audit, Event, Record, Under};
 use counters::{Counters, Publisher};
 
 use crate::{
+    clock::UnixSeconds,
     diag::{Diagnostic, Report, Severity, Visible},
     mosquitto_conf,
     policy::Request,
@@ -137,7 +138,7 @@ impl Plugin {
         let text = format!("version {}, {}", env!("CARGO_PKG_VERSION"), describe(&snapshot));
         log.write(host, Level::Info, &text);
         let counters = Arc::<Counters>::default();
-        counters.in_force(&snapshot);
+        counters.in_force(&snapshot, UnixSeconds::now());
         let audit = Audit::start(&snapshot, &counters);
         let under = Under { host, log: &log, snapshot: &snapshot };
         audit.note(under, (Event::Start, Peer::Unknown), Record::default);

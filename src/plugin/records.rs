@@ -11,6 +11,7 @@ use super::{
     log::Refusal,
 };
 use crate::{
+    clock::UnixSeconds,
     diag::Quoted,
     policy::{Decision, Request},
     snapshot::Snapshot,
@@ -194,7 +195,7 @@ impl Teller<'_> {
             _ => reloads.failed.add(),
         }
         if decision == "loaded" {
-            self.plugin.counters.in_force(self.under.snapshot);
+            self.plugin.counters.in_force(self.under.snapshot, UnixSeconds::now());
             self.plugin.audit.in_force(self.under.snapshot);
         }
         self.note((Event::Reload, Peer::Unknown), || Record {

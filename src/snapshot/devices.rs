@@ -26,6 +26,8 @@ pub(super) struct Devices {
     roles: Box<[Index]>,
     /// For devices with rules of their own.
     own: Box<[Index]>,
+    /// How many devices are in each state, in the order of [`State::WORDS`].
+    states: [u32; State::WORDS.len()],
 }
 
 /// A free slot has the number [`NONE`].
@@ -101,7 +103,11 @@ impl Devices {
         let mut slots = vec![Slot { tag: 0, record: 0, device: NONE }; size];
         let mut devices = Vec::with_capacity(count);
         let (mut records, mut own) = (Vec::new(), Vec::new());
+        let mut states = [0; State::WORDS.len()];
         for entry in entries {
+            for ((_, state), number) in State::WORDS.iter().zip(&mut states) {
+                *number += u32::from(*state == entry.device.state());
+            }
             let name = entry.device.name().as_str();
             let (tag, mut at) = place(&hasher, name, size);
             while slots.get(at).is_some_and(|slot| slot.device != NONE) {
@@ -127,7 +133,13 @@ impl Devices {
             devices: devices.into(),
             roles: roles.into(),
             own: own.into(),
+            states,
         }
+    }
+
+    /// How many of them are in each state; counted when they were loaded.
+    pub(super) fn states(&self) -> impl Iterator<Item = (State, u32)> {
+        State::WORDS.iter().map(|(_, state)| *state).zip(self.states)
     }
 
     /// The device of exactly this name, and what it may do.

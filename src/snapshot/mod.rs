@@ -106,6 +106,11 @@ impl Snapshot {
         self.devices.iter()
     }
 
+    /// How many devices there are of each state, in the order of [`State::WORDS`]; costs nothing.
+    pub fn devices_by_state(&self) -> impl Iterator<Item = (State, u32)> {
+        self.devices.states()
+    }
+
     /// The compiled rules of a device while it is active, whatever its state is: those of its roles and everyone, one
     /// index for all whose roles come to the same, and its own.
     #[must_use]

@@ -27,6 +27,8 @@ impl Plugin {
     pub(in crate::plugin) fn complete_log_ins(&self, host: &dyn Host) -> Wake {
         let admission = &self.admission;
         if admission.pool.open() == 0 {
+            // The last one may have been taken back by its client, and then no answer comes.
+            self.counters.queue.set(0);
             self.release_memory(Instant::now());
             return Wake::Later;
         }

@@ -37,6 +37,29 @@ fn what_is_counted_stands_in_the_file_and_in_the_topics() {
 }
 
 #[test]
+fn a_reload_that_changes_nothing_makes_no_snapshot_younger() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("citronella.toml");
+    std::fs::write(&config, "version = 1\n").unwrap();
+    let load = |devices: &str| {
+        std::fs::write(folder.path().join("devices.toml"), format!("version = 1\n{devices}")).unwrap();
+        Snapshot::load(&config, crate::snapshot::Permissions::Ignore).snapshot.unwrap()
+    };
+    let (counters, first) = (Counters::default(), "[a]\n[b]\nstate = 'retired'\n[c]\n");
+    let since = |counters: &Counters| read(counters).sum("citronella_snapshot_loaded_timestamp_seconds", &[]);
+    counters.in_force(&load(first), UnixSeconds(1_000));
+    counters.in_force(&load(first), UnixSeconds(2_000));
+    assert_eq!(since(&counters), Some(1_000.0), "it is the same since then");
+    let devices = |state| read(&counters).sum("citronella_devices", &[("state", state)]);
+    assert_eq!(
+        ["active", "disabled", "quarantined", "retired"].map(devices),
+        [Some(2.0), Some(0.0), Some(0.0), Some(1.0)]
+    );
+    counters.in_force(&load("[a]\n"), UnixSeconds(3_000));
+    assert_eq!(since(&counters), Some(3_000.0));
+}
+
+#[test]
 fn a_duration_is_in_every_bucket_that_it_fits() {
     let counters = Counters::default();
     for took in [0, 1, 54, 54, 5_000] {
