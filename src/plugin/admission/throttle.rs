@@ -11,13 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::{event::Peer, limit::neighbourhood, locked};
+use super::{
+    super::{event::Peer, limit::neighbourhood, locked},
+    recent::Recent,
+};
 
 /// Entries at most: two for each failure that is remembered.
 const MAX: usize = 10_000;
 
 /// Of so many entries the one with the fewest failures makes room for a new one.
 const SAMPLE: usize = 16;
+
+/// Devices that are remembered for a right password, each at an address.
+const KNOWN: usize = 10_000;
 
 /// Looks into the memory of verified passwords that whoever is held off has at once; one a second comes back.
 const LOOKS: u32 = 5;
@@ -92,13 +98,26 @@ pub(super) struct Throttle {
     entries: Mutex<Entries>,
 }
 
-#[derive(Default)]
 struct Entries {
     all: Vec<Entry>,
     places: HashMap<Key, usize>,
     /// Where the next sample starts.
     turn: u64,
     random: RandomState,
+    /// Devices that were right at an address before.
+    known: Recent<Key, ()>,
+}
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            places: HashMap::new(),
+            turn: 0,
+            random: RandomState::new(),
+            known: Recent::new(KNOWN),
+        }
+    }
 }
 
 impl Throttle {
@@ -107,22 +126,19 @@ impl Throttle {
     pub(super) fn standing(&self, peer: Peer, device: &str, now: Instant) -> Standing {
         let Some(keys) = self.keys(peer, device) else { return Standing::Free };
         let mut entries = locked(&self.entries);
-        let mut standing = Standing::Free;
-        for (key, _) in keys {
-            let Some(entry) = entries.get(key).filter(|entry| now < entry.until) else { continue };
-            let look = match standing {
-                Standing::HeldOff { look: false, .. } => false,
-                _ => entry.look(now),
-            };
-            let left = entry.until - now;
-            standing = match standing {
-                Standing::HeldOff { left: other, .. } if other > left => {
-                    Standing::HeldOff { left: other, look }
-                }
-                _ => Standing::HeldOff { left, look },
-            };
-        }
-        standing
+        let held = keys.each_ref().map(|(key, _)| entries.get(*key).is_some_and(|entry| now < entry.until));
+        let until = keys.iter().filter_map(|(key, _)| Some(entries.get(*key)?.until)).max();
+        let Some(until) = until.filter(|until| now < *until) else { return Standing::Free };
+        let [(device, _), (address, _)] = keys;
+        let look = if entries.known.get(&device).is_some() {
+            // It has looks of its own: somebody who guesses at other names at its address does not use them up.
+            entries.entry(device, now).look(now)
+        } else {
+            let mut may = |held: bool, key| !held || entries.get(key).is_some_and(|entry| entry.look(now));
+            let [device_held, address_held] = held;
+            may(device_held, device) && may(address_held, address)
+        };
+        Standing::HeldOff { left: until - now, look }
     }
 
     /// The password was wrong, or there is no such device.
@@ -138,7 +154,9 @@ impl Throttle {
     /// whoever knows one password could guess at the others' for ever.
     pub(super) fn succeeded(&self, peer: Peer, device: &str) {
         let Some([(key, _), _]) = self.keys(peer, device) else { return };
-        locked(&self.entries).remove(key);
+        let mut entries = locked(&self.entries);
+        entries.remove(key);
+        entries.known.insert(key, ());
     }
 
     fn keys(&self, peer: Peer, device: &str) -> Option<[(Key, Scale); 2]> {
@@ -302,6 +320,27 @@ mod tests {
         assert_eq!(looks(now + Duration::from_millis(900)), 0);
         assert_eq!(looks(now + Duration::from_secs(1)), 1);
         assert_eq!(looks(now + Duration::from_secs(30)), 5);
+    }
+
+    #[test]
+    fn who_was_right_at_an_address_is_looked_up_there_whatever_others_do() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        throttle.succeeded(v4(1), "neighbour");
+        for number in 0..40 {
+            throttle.failed(v4(1), &format!("guess{number}"), now);
+        }
+        let look = |name: &str, now| match throttle.standing(v4(1), name, now) {
+            Standing::HeldOff { look, .. } => look,
+            Standing::Free => panic!("{name} is held off"),
+        };
+        // Somebody behind the same router, or on it, goes on for ever.
+        let others = (0..100).filter(|number| look(&format!("name{number}"), now)).count();
+        assert_eq!(others, 5, "all who are strange there share the looks");
+        let own = (0..100).filter(|_| look("neighbour", now)).count();
+        assert_eq!(own, 5, "and who is not has its own, and no more of them than others");
+        let later = now + Duration::from_secs(1);
+        while look("guess1", later) {}
+        assert!(look("neighbour", later) && !look("neighbour", later));
     }
 
     #[test]
