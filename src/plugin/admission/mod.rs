@@ -100,7 +100,7 @@ impl Plugin {
             now: UnixSeconds::now(),
         };
         if self.reauth.is_known(event) {
-            return match self.still_welcome(&snapshot, &login) {
+            return match self.still_welcome(host, (&snapshot, &login)) {
                 Ok(()) => {
                     self.counters.sessions.kept.add();
                     AuthReply::Admit
@@ -122,7 +122,11 @@ impl Plugin {
 
     /// Whether a session may stay. Its password was verified when it began, so nothing slow is computed here: SIGHUP
     /// asks about all sessions in one turn of the loop.
-    fn still_welcome<'s>(&self, snapshot: &'s Snapshot, login: &Login<'_>) -> Result<(), Refused<'s>> {
+    fn still_welcome<'s>(
+        &self,
+        host: &dyn Host,
+        (snapshot, login): (&'s Snapshot, &Login<'_>),
+    ) -> Result<(), Refused<'s>> {
         let Judged::Verify(device, hash) = login::still_welcome(snapshot, login)? else { return Ok(()) };
         let Some(password) = login.password else { return Ok(()) };
         let name = device.name().as_str();
@@ -134,7 +138,7 @@ impl Plugin {
             Recall::Changed if !cheap => Err(Refused::WrongPassword),
             // Forgotten because there are too many, which is no reason to throw anybody out.
             Recall::Unknown if !cheap => Ok(()),
-            Recall::Changed | Recall::Unknown => match hash.verify(password) {
+            Recall::Changed | Recall::Unknown => match self.compute(host, (hash, None), password).0 {
                 Ok(true) => {
                     self.admission.verified.remember(name, hash, password);
                     Ok(())
