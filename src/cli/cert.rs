@@ -54,7 +54,7 @@ pub(crate) enum Verb {
     NeedsRenewal(renew::NeedsRenewal),
     /// Refuse certificates for ever: in the registry, the ledger, and the revocation list if there is one
     #[command(
-        after_help = "The broker refuses them from its next reload on.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise\n  citronella cert revoke --role sensor --issued-before 2026-11-01 --dry-run"
+        after_help = "The broker refuses them from now on, and ends the sessions that showed them.\n\nExamples:\n  citronella cert revoke thunder10\n  citronella cert revoke 7efc7237585c72037770f3a958202951 --reason keyCompromise\n  citronella cert revoke --role sensor --issued-before 2026-11-01 --dry-run"
     )]
     Revoke(revoke::Revoke),
     /// List what was issued

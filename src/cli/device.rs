@@ -1,6 +1,6 @@
 //! `citronella device`: the registry.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use citronella::{
     ident::DeviceName,
@@ -13,10 +13,14 @@ use serde::Serialize;
 
 use super::{
     Answer, cert, check,
+    confirm::{Change, Confirmed, Wait},
     output::{Failure, Outcome, Output},
     registry, shell,
     world::World,
 };
+use view::{Table, View, roles, view};
+
+mod view;
 
 /// Add, show and change devices
 #[derive(clap::Subcommand)]
@@ -47,24 +51,27 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  citronella device set gw-7 --role gateway --role sensor\n  citronella device set gw-7 --attr site=milan --auth both"
     )]
     Set(Set),
-    /// Refuse a device from the broker's next reload on
+    /// Refuse a device, and end its sessions
     #[command(after_help = "Example:\n  citronella device disable thunder10")]
-    Disable {
-        /// The device
-        name: String,
-    },
-    /// Let a disabled device in again
+    Disable(Of),
+    /// Let a disabled or quarantined device in again
     #[command(after_help = "Example:\n  citronella device enable thunder10")]
-    Enable {
-        /// The device
-        name: String,
-    },
+    Enable(Of),
+    /// Give a device that is under suspicion the rights of the role `quarantine` instead of its own
+    #[command(after_help = "Example:\n  citronella device quarantine thunder10")]
+    Quarantine(Of),
     /// Refuse a device for ever; its name stays taken
     #[command(after_help = "Example:\n  citronella device retire thunder10")]
-    Retire {
-        /// The device
-        name: String,
-    },
+    Retire(Of),
+}
+
+/// A device whose state is to change.
+#[derive(clap::Args)]
+pub(crate) struct Of {
+    /// The device
+    name: String,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 /// A device to be.
@@ -91,6 +98,8 @@ pub(crate) struct Set {
     /// Take this attribute away; may be repeated
     #[arg(long, value_name = "NAME")]
     no_attr: Vec<String>,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 /// What can be said of a device.
@@ -135,9 +144,10 @@ pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
         Verb::List { state, role } => list(world, output, state, role.as_deref()),
         Verb::Show { name } => show(world, output, &name),
         Verb::Set(set) => self::set(world, output, &set),
-        Verb::Disable { name } => set_state(world, output, &name, State::Disabled),
-        Verb::Enable { name } => set_state(world, output, &name, State::Active),
-        Verb::Retire { name } => set_state(world, output, &name, State::Retired),
+        Verb::Disable(of) => set_state(world, output, &of, State::Disabled),
+        Verb::Enable(of) => set_state(world, output, &of, State::Active),
+        Verb::Quarantine(of) => set_state(world, output, &of, State::Quarantined),
+        Verb::Retire(of) => set_state(world, output, &of, State::Retired),
     }
 }
 
@@ -211,7 +221,7 @@ fn is_begun(found: &Device, snapshot: &Snapshot, wanted: &NewDevice, ledger: &Au
 }
 
 fn set(world: &World, output: &Output, set: &Set) -> Answer {
-    let Set { name, properties, no_attr } = set;
+    let Set { name, properties, no_attr, wait } = set;
     if properties.roles.is_empty()
         && properties.attributes.is_empty()
         && properties.auth.is_none()
@@ -219,6 +229,7 @@ fn set(world: &World, output: &Output, set: &Set) -> Answer {
     {
         return Err(Failure::new("nothing to set").help("see `citronella device set --help`"));
     }
+    let change = Change::begin();
     registry::change(world, |editor| {
         if !properties.roles.is_empty() {
             editor.set_roles(name, &properties.roles)?;
@@ -234,111 +245,33 @@ fn set(world: &World, output: &Output, set: &Set) -> Answer {
             None => Ok(()),
         }
     })?;
-    show(world, output, name)
+    let snapshot = check::load(world)?;
+    let changed = Changed { view: view(&snapshot, name)?, broker: change.confirm(world, &snapshot, wait) };
+    output.result(&changed.view, &changed)?;
+    Ok(changed.broker.tell(output))
 }
 
-fn set_state(world: &World, output: &Output, name: &str, state: State) -> Answer {
+/// A device after a change, and what the broker has made of that.
+#[derive(Serialize)]
+struct Changed<'a> {
+    #[serde(flatten)]
+    view: View<'a>,
+    broker: Confirmed,
+}
+
+fn set_state(world: &World, output: &Output, Of { name, wait }: &Of, state: State) -> Answer {
     let snapshot = check::load(world)?;
     if snapshot.device(name).is_some_and(|device| device.state() == State::Retired) && state != State::Retired
     {
         return Err(Failure::new(format!("device `{name}` is retired, for ever"))
             .help("register a device of another name; an editor can still change devices.toml"));
     }
+    let change = Change::begin();
     registry::change(world, |editor| editor.set_state(name, state))?;
-    output.say(&format_args!("the broker knows from its next reload on: systemctl reload mosquitto"));
-    let text = format!("{name} is {state}");
-    output.result(&text, &view(&check::load(world)?, name)?)?;
-    Ok(Outcome::Yes)
-}
-
-/// A device for people and for scripts.
-#[derive(Serialize)]
-struct View<'a> {
-    name: &'a str,
-    state: String,
-    roles: Vec<&'a str>,
-    attributes: BTreeMap<&'a str, &'a str>,
-    auth: String,
-    /// Those that are listed; none if any is accepted.
-    certificates: Vec<ViewCertificate>,
-    any_certificate: bool,
-    revoked: Vec<String>,
-    password: Option<&'static str>,
-    place: String,
-}
-
-#[derive(Serialize)]
-struct ViewCertificate {
-    sha256: String,
-    serial: Option<String>,
-    not_after: Option<String>,
-}
-
-fn view<'a>(snapshot: &'a Snapshot, name: &str) -> Result<View<'a>, Failure> {
-    let device = snapshot.device(name).ok_or_else(|| registry::unknown(name))?;
-    let (any_certificate, listed) = match device.certificates() {
-        Certificates::Any => (true, [].as_slice()),
-        Certificates::Listed(listed) => (false, &**listed),
-    };
-    let password =
-        device.password().map(|_| if device.has_generated_password() { "generated" } else { "chosen" });
-    Ok(View {
-        name: device.name().as_str(),
-        state: device.state().to_string(),
-        roles: roles(snapshot, device),
-        attributes: device.attributes().iter().collect(),
-        auth: device.auth().to_string(),
-        certificates: listed
-            .iter()
-            .map(|certificate| ViewCertificate {
-                sha256: certificate.sha256.to_string(),
-                serial: certificate.serial.as_deref().map(str::to_owned),
-                not_after: certificate.not_after.map(|time| time.to_string()),
-            })
-            .collect(),
-        any_certificate,
-        revoked: device.revoked().iter().map(ToString::to_string).collect(),
-        password,
-        place: device.place().to_string(),
-    })
-}
-
-fn roles<'a>(snapshot: &'a Snapshot, device: &Device) -> Vec<&'a str> {
-    device.roles().iter().map(|role| snapshot.roles().name(*role)).collect()
-}
-
-impl fmt::Display for View<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}  ({})", self.name, self.place)?;
-        writeln!(f, "  state         {}", self.state)?;
-        writeln!(f, "  roles         {}", or_none(&self.roles.join(", ")))?;
-        for (name, value) in &self.attributes {
-            writeln!(f, "  attr.{name:<8} {value}")?;
-        }
-        writeln!(f, "  must show     {}", self.auth)?;
-        if self.any_certificate {
-            writeln!(f, "  certificates  any that the authority signed for this name")?;
-        } else if self.certificates.is_empty() {
-            writeln!(f, "  certificates  none")?;
-        }
-        for certificate in &self.certificates {
-            let until =
-                certificate.not_after.as_deref().map(|time| format!(", until {time}")).unwrap_or_default();
-            writeln!(
-                f,
-                "  certificate   {}{until}",
-                certificate.serial.as_deref().unwrap_or(&certificate.sha256)
-            )?;
-        }
-        for revoked in &self.revoked {
-            writeln!(f, "  revoked       {revoked}")?;
-        }
-        write!(f, "  password      {}", self.password.unwrap_or("none"))
-    }
-}
-
-fn or_none(text: &str) -> &str {
-    if text.is_empty() { "none" } else { text }
+    let snapshot = check::load(world)?;
+    let changed = Changed { view: view(&snapshot, name)?, broker: change.confirm(world, &snapshot, wait) };
+    output.result(&format_args!("{name} is {state}"), &changed)?;
+    Ok(changed.broker.tell(output))
 }
 
 fn show(world: &World, output: &Output, name: &str) -> Answer {
@@ -346,35 +279,6 @@ fn show(world: &World, output: &Output, name: &str) -> Answer {
     let view = view(&snapshot, name)?;
     output.result(&view, &view)?;
     Ok(Outcome::Yes)
-}
-
-struct Table<'a>(&'a [View<'a>]);
-
-impl fmt::Display for Table<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("no devices");
-        }
-        let width = self.0.iter().map(|view| view.name.chars().count()).max().unwrap_or_default().max(4);
-        write!(f, "{:<width$}  {:<11}  {:<24}  CREDENTIALS", "NAME", "STATE", "ROLES")?;
-        for view in self.0 {
-            let certificates = match (view.any_certificate, view.certificates.len()) {
-                (true, _) => "any certificate".to_owned(),
-                (false, 0) => String::new(),
-                (false, 1) => "1 certificate".to_owned(),
-                (false, count) => format!("{count} certificates"),
-            };
-            let password = view.password.map(|_| "password").unwrap_or_default();
-            let both = [&*certificates, password]
-                .iter()
-                .filter(|text| !text.is_empty())
-                .copied()
-                .collect::<Vec<_>>();
-            let (roles, credentials) = (view.roles.join(","), both.join(" and "));
-            write!(f, "\n{:<width$}  {:<11}  {roles:<24}  {}", view.name, view.state, or_none(&credentials))?;
-        }
-        Ok(())
-    }
 }
 
 fn list(world: &World, output: &Output, state: Option<State>, role: Option<&str>) -> Answer {

@@ -13,6 +13,7 @@ mod ca;
 mod cert;
 mod check;
 mod codes;
+mod confirm;
 mod device;
 mod diff;
 mod doctor;

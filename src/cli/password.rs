@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     Answer, check,
+    confirm::{Change, Confirmed, Wait},
     output::{Failure, Outcome, Output},
     passphrase, registry, shell,
     world::World,
@@ -24,12 +25,16 @@ pub(crate) enum Verb {
     Set {
         /// The device
         device: String,
+        #[command(flatten)]
+        wait: Wait,
     },
     /// Make a password of 160 random bits, store its hash, and print it: it is shown this once
     #[command(after_help = "Example:\n  citronella password generate phone > phone.password")]
     Generate {
         /// The device
         device: String,
+        #[command(flatten)]
+        wait: Wait,
     },
     /// Try a password, asked for or from standard input: exits 0 when it is right, 1 when not
     #[command(after_help = "Example:\n  citronella password verify phone < phone.password")]
@@ -44,6 +49,9 @@ struct Changed<'a> {
     device: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<&'a str>,
+    /// Not where the password is printed: that waits for nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<Confirmed>,
 }
 
 #[derive(Serialize)]
@@ -54,32 +62,35 @@ struct Verified<'a> {
 
 pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
     match verb {
-        Verb::Set { device } => set(world, output, &device),
-        Verb::Generate { device } => generate(world, output, &device),
+        Verb::Set { device, wait } => set(world, output, &device, &wait),
+        Verb::Generate { device, wait } => generate(world, output, &device, &wait),
         Verb::Verify { device } => verify(world, output, &device),
     }
 }
 
-fn set(world: &World, output: &Output, device: &str) -> Answer {
+fn set(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer {
     registry::existing(world, device)?;
     let password = passphrase::from_stdin_or_prompt(&format!("password for {device}"))?;
     let hash = PasswordHash::new_argon2id(password.expose())?;
+    let change = Change::begin();
     store(world, output, device, (&hash, false))?;
-    output.result(&format_args!("{device} has a password{RELOAD}"), &Changed { device, password: None })?;
-    Ok(Outcome::Yes)
+    let broker = change.confirm(world, &check::load(world)?, wait);
+    let outcome = broker.tell(output);
+    let changed = Changed { device, password: None, broker: Some(broker) };
+    output.result(&format_args!("{device} has a password"), &changed)?;
+    Ok(outcome)
 }
 
-fn generate(world: &World, output: &Output, device: &str) -> Answer {
+fn generate(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer {
     registry::existing(world, device)?;
     let generated = password::generate()?;
+    let change = Change::begin();
     store(world, output, device, (&generated.hash, true))?;
     let text = String::from_utf8_lossy(generated.text.expose());
-    output.say(&format_args!("{device} has a password, shown this once{RELOAD}"));
-    output.result(&text, &Changed { device, password: Some(&text) })?;
-    Ok(Outcome::Yes)
+    output.say(&format_args!("{device} has a password, shown this once"));
+    output.result(&text, &Changed { device, password: Some(&text), broker: None })?;
+    Ok(change.confirm(world, &check::load(world)?, wait).tell(output))
 }
-
-const RELOAD: &str = "; the broker knows it from its next reload on (systemctl reload mosquitto)";
 
 fn store(
     world: &World,

@@ -174,7 +174,7 @@ broker_test!(the_five_steps_lead_to_a_guarded_broker, |kind| {
 
     let lost = blocks(&readme(), "sh").into_iter().find(|block| block.contains("device disable")).unwrap();
     installed_first(lost.trim()).ok();
-    broker.reload();
+    broker.settle();
     let refused = installed_first(&steps[4]).run();
     assert_ne!(refused.status, Some(0), "{refused:?}");
 });
@@ -190,7 +190,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 32] = [
+const VERBS: [&[&str]; 33] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -198,6 +198,7 @@ const VERBS: [&[&str]; 32] = [
     &["device", "set"],
     &["device", "disable"],
     &["device", "enable"],
+    &["device", "quarantine"],
     &["device", "retire"],
     &["cert", "issue"],
     &["cert", "sign"],

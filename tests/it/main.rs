@@ -50,6 +50,7 @@ mod cli_cert_verify;
 mod cli_check;
 mod cli_check_allow;
 mod cli_check_warnings;
+mod cli_confirm;
 mod cli_device;
 mod cli_diff;
 mod cli_examples;

@@ -298,12 +298,7 @@ impl fmt::Display for Delivered {
             self.folder.display(),
             self.not_after
         )?;
-        write!(
-            f,
-            "Once the broker has read the registry (systemctl reload mosquitto), try it:\n\n  cd {} && {}",
-            shell::path(&self.folder),
-            self.connect
-        )
+        write!(f, "Where the broker runs, try it:\n\n  cd {} && {}", shell::path(&self.folder), self.connect)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     Answer,
     ca::{self, Freshness},
     check,
+    confirm::{Change, Wait},
     output::{Failure, Outcome, Output},
     passphrase::CaPassphrase,
     registry,
@@ -50,6 +51,8 @@ pub(crate) struct Revoke {
     /// Revoke what --role or --issued-before choose
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 /// A day (UTC), or a time.
@@ -82,9 +85,8 @@ impl fmt::Display for Told<'_> {
         match (self.0.is_empty(), self.1) {
             (true, _) => f.write_str("nothing to revoke"),
             (false, true) => write!(f, "{} certificates would be revoked", self.0.len()),
-            (false, false) => {
-                f.write_str("The broker refuses it from its next reload on: systemctl reload mosquitto")
-            }
+            (false, false) if self.0.len() == 1 => f.write_str("1 certificate is revoked"),
+            (false, false) => write!(f, "{} certificates are revoked", self.0.len()),
         }
     }
 }
@@ -116,6 +118,7 @@ pub(super) fn revoke(world: &World, output: &Output, revoke: &Revoke) -> Answer 
 
     let targets: Vec<Option<(DeviceName, Fingerprint)>> = entries.iter().map(target).collect();
     let known: Vec<(DeviceName, Fingerprint)> = targets.iter().flatten().cloned().collect();
+    let change = Change::begin();
     let changed = registry::revoke(world, &known)?;
     let serials: Vec<String> = entries.iter().map(|entry| entry.serial.clone()).collect();
     let revocations = authority.revoke_all(&serials, revoke.reason, Timestamp::now())?;
@@ -135,7 +138,13 @@ pub(super) fn revoke(world: &World, output: &Output, revoke: &Revoke) -> Answer 
     let crl = if done.is_empty() { Freshness::None } else { ca::refresh(world, output, &revoke.passphrase)? };
     done.iter_mut().for_each(|line| line.crl = crl);
     output.result(&Told(&done, false), &done)?;
-    Ok(if crl == Freshness::Stale { Outcome::No } else { Outcome::Yes })
+    let stale = crl == Freshness::Stale;
+    if done.is_empty() {
+        return Ok(Outcome::Yes);
+    }
+    // Everything is done by now, whoever grows tired of waiting.
+    let outcome = change.confirm(world, &check::load(world)?, &revoke.wait).tell(output);
+    Ok(if stale { Outcome::No } else { outcome })
 }
 
 fn told(output: &Output, entries: &[Entry]) -> Answer {
