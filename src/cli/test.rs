@@ -9,7 +9,7 @@ use citronella::{
     diag::{Diagnostic, Report, Visible},
     fs, ident,
     policy::{Decision, Effect},
-    snapshot::{Permissions, Snapshot},
+    snapshot::Snapshot,
     suite::{self, Expectation, Miss, Registered, Suite, Test},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
@@ -52,8 +52,8 @@ Examples:
 
 /// Hold the policy against test files: who may, who may not, and why
 ///
-/// Exits 0 when every expectation is met, 1 when some is not, 2 when there is none or a file cannot be used. Owners
-/// and modes of the files are not judged: `citronella check` does that where they are installed.
+/// Exits 0 when every expectation is met, 1 when some is not, 2 when there is none or a file cannot be used. The password
+/// file is not read, and owners and modes are not judged: `citronella check` does that where they are installed.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
@@ -118,7 +118,7 @@ impl Policies {
         if self.0.iter().any(|(known, _)| known == config) {
             return;
         }
-        let loaded = Snapshot::load(config, Permissions::Ignore);
+        let loaded = Snapshot::load_rules(config);
         if loaded.snapshot.is_none() {
             report.extend(loaded.report.iter().cloned());
         }

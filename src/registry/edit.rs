@@ -20,7 +20,7 @@ use crate::{
     ident::DeviceName,
     password::PasswordHash,
 };
-use toml_text::{LineEnds, remove_key, set, space};
+use toml_text::{LineEnds, one_line, remove_key, set, space};
 
 /// A registry file that is being changed. Nobody else of ours changes it until this value is dropped; nothing
 /// is written before [`Editor::save`].
@@ -141,7 +141,8 @@ impl Editor {
         let mut table = Table::new();
         set_roles_of(&mut table, &device.roles);
         if !device.attributes.is_empty() {
-            let attributes: InlineTable = device.attributes.iter().cloned().collect();
+            let attributes: InlineTable =
+                device.attributes.iter().map(|(key, value)| (key, one_line(value))).collect();
             table.insert("attr", attributes.into());
         }
         if device.auth != Auth::default() {
@@ -212,7 +213,7 @@ impl Editor {
         let attributes =
             item.and_then(Item::as_table_like_mut).ok_or_else(|| EditError::Shape("attr".into()))?;
         match value {
-            Some(value) => set(attributes, key, value.into()),
+            Some(value) => set(attributes, key, one_line(value)),
             None => remove_key(attributes, key),
         }
         if let Some(attributes) = device.get_mut("attr").and_then(Item::as_inline_table_mut) {

@@ -77,6 +77,12 @@ impl Snapshot {
         )
     }
 
+    /// As [`Self::load`] without judging permissions and without the password file: all that decisions need.
+    #[must_use]
+    pub fn load_rules(config_path: &Path) -> Loaded {
+        Self::load_from(config_path, Files { hashes: false, ..Files::new(Permissions::Ignore) })
+    }
+
     fn load_from(config_path: &Path, mut files: Files) -> Loaded {
         let snapshot = load(config_path, &mut files);
         let report = files.report;
@@ -100,6 +106,7 @@ fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
     };
     let mut unlisted = Vec::new();
     if let Some(path) = &config.settings.password_file
+        && files.hashes
         && let Some(text) = files.read(path, Holds::Hashes, "`[auth] password_file` in the settings names it")
     {
         unlisted = add_password_file(&mut registry, path, &text, &mut files.report);
@@ -119,6 +126,8 @@ struct Files {
     permissions: Permissions,
     /// Taken for the content of the registry file.
     registry: Option<String>,
+    /// Whether the password file is read.
+    hashes: bool,
     read: Vec<PathBuf>,
     digest: Sha256,
     report: Report,
@@ -126,7 +135,14 @@ struct Files {
 
 impl Files {
     fn new(permissions: Permissions) -> Self {
-        Self { permissions, registry: None, read: Vec::new(), digest: Sha256::new(), report: Report::new() }
+        Self {
+            permissions,
+            registry: None,
+            hashes: true,
+            read: Vec::new(),
+            digest: Sha256::new(),
+            report: Report::new(),
+        }
     }
 
     fn registry(&mut self, path: &Path) -> Option<String> {

@@ -41,6 +41,16 @@ fn run(home: &Home, arguments: &[&str]) -> crate::support::Outcome {
     Cmd::new([&["test"], arguments].concat()).dir(home.dir()).run()
 }
 
+#[test]
+fn the_password_file_need_not_be_there() {
+    let home = home(
+        "config = \"citronella.toml\"\n[[test]]\ndevice = \"lamp\"\nallow = { publish = [\"sensors/lamp/x\"] }\n",
+    );
+    home.write("etc/citronella.toml", format!("{SETTINGS}\n[auth]\npassword_file = \"passwd\"\n"));
+    let outcome = run(&home, &["etc/policy.test.toml"]);
+    assert_eq!((outcome.status, &*outcome.stdout), (Some(0), "1 passed, 0 failed\n"), "{outcome:?}");
+}
+
 const GOOD: &str = r#"config = "citronella.toml"
 
 [[test]]

@@ -216,6 +216,23 @@ fn a_new_device_stands_at_the_end() {
 }
 
 #[test]
+fn a_value_of_several_lines_stays_what_it_is_whatever_the_lines_end_with() {
+    let value = "a\n\"b\\\r\nc\u{1}";
+    let name = DeviceName::new("lamp").unwrap();
+    let device = NewDevice { attributes: vec![("one".to_owned(), value.to_owned())], ..NewDevice::default() };
+    for ends in ["\n", "\r\n"] {
+        let text = edited(&format!("version = 1{ends}"), |editor| {
+            editor.add(&name, &device)?;
+            editor.set_attribute("lamp", "two", Some(value))
+        });
+        let read: toml_edit::DocumentMut = text.parse().unwrap();
+        for key in ["one", "two"] {
+            assert_eq!(read["lamp"]["attr"][key].as_str(), Some(value), "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_there_is_not_added_and_what_is_not_there_not_changed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("devices.toml");

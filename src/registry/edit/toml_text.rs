@@ -23,6 +23,20 @@ impl LineEnds {
     }
 }
 
+/// A text as a value in one line: lines of its own would get the ends that the file's lines have.
+pub(super) fn one_line(text: &str) -> Value {
+    let mut written = String::from('"');
+    for ch in text.chars() {
+        match ch {
+            '"' | '\\' => written.extend(['\\', ch]),
+            ch if ch.is_control() => written.push_str(&format!("\\u{:04x}", u32::from(ch))),
+            ch => written.push(ch),
+        }
+    }
+    let plain = !text.contains(['\n', '\r']);
+    if plain { text.into() } else { format!("{written}\"").parse().unwrap_or_else(|_| text.into()) }
+}
+
 /// Sets a key to a value. Where it stands, and the comments around it, stay.
 pub(super) fn set(table: &mut dyn TableLike, key: &str, mut value: Value) {
     if let Some(Item::Value(old)) = table.get_mut(key) {

@@ -27,7 +27,8 @@ fn check<'t>(text: &'t str, sources: impl Fn(File<'t>) -> Sources<'t>) {
         let choices = Choices { meaning, anonymous: open, unbound: open };
         let again = |renames: Renames| -> Option<Imported> {
             let mut report = Report::new();
-            let imported = import(sources(File { path: Path::new("source"), text }), renames, choices, &mut report);
+            let imported =
+                import(sources(File { path: Path::new("source"), text }), renames, choices, &mut report);
             assert_eq!(imported.is_none(), report.has_errors());
             crate::report::check(&report, text);
             imported
@@ -48,6 +49,9 @@ fn check<'t>(text: &'t str, sources: impl Fn(File<'t>) -> Sources<'t>) {
         let renames = Renames::parse(Path::new("renames.toml"), &imported.renames, &mut report);
         assert!(!report.has_errors(), "{report:?}\n{}", imported.renames);
         let same = again(renames).unwrap_or_else(|| panic!("not with its own names"));
-        assert_eq!((same.settings, same.devices, same.renames), (imported.settings, imported.devices, imported.renames));
+        assert_eq!(
+            (same.settings, same.devices, same.renames),
+            (imported.settings, imported.devices, imported.renames)
+        );
     }
 }

@@ -13,6 +13,8 @@ pub mod passwords;
 pub mod policy;
 pub mod topics;
 
+#[cfg(test)]
+mod replay;
 mod report;
 
 // The naive model and the words between it and the engine, as the property tests have them.
