@@ -1,6 +1,19 @@
 //! What must hold for any input: a module for each target, and a target is the one line that hands the input over.
 //!
 //! A check panics when something does not hold; what it is not about it leaves alone.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::print_stdout,
+        missing_docs,
+        reason = "a test stops by panicking, and tells what it was about"
+    )
+)]
 
 pub mod certificates;
 pub mod citronella_toml;

@@ -28,7 +28,7 @@ impl<'a> Arbitrary<'a> for Question {
         let mut rules = Vec::new();
         let mut places = Vec::new();
         for _ in 0..bytes.int_in_range(0..=5)? {
-            let about: &'static [Action] = *bytes.choose(&ABOUT)?;
+            let about: &'static [Action] = bytes.choose(&ABOUT)?;
             rules.push(Rule { allow: bytes.ratio(3, 4)?, about, filter: filter(bytes, &TEMPLATE_LEVELS)? });
             places.push((bytes.int_in_range(0..=1)?, bytes.int_in_range(0..=3)?));
         }
