@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     diag::Quoted,
+    ident::ANONYMOUS,
     login::{self, Judged, Refused},
 };
 
@@ -110,8 +111,12 @@ impl Plugin {
         }
     }
 
-    /// Remembers who was let in.
+    /// Remembers who was let in. Anybody can come without a name, as often as they like: that earns an address nothing, and
+    /// pushes out no device's session.
     pub(super) fn admitted(&self, host: &dyn Host, name: &str, (client_id, peer): (&str, Peer)) {
+        if name == ANONYMOUS {
+            return;
+        }
         self.admission.budget.succeeded(peer);
         if !host.knows_sessions() {
             self.admission.sessions.admitted(client_id, name);

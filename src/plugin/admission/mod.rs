@@ -200,3 +200,6 @@ fn may_be_refused(host: &dyn Host, event: &BasicAuth<'_>) -> bool {
     let connected = !matches!(event.certificate, Presented::None) && !event.websocket;
     host.may_refuse_offline_sessions() || connected
 }
+
+#[cfg(test)]
+mod tests;
