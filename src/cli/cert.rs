@@ -78,7 +78,7 @@ pub(crate) enum Verb {
     },
     /// Tell whether a certificate would be accepted, and if not, why and what to do
     #[command(
-        after_help = "Examples:\n  citronella cert verify /etc/citronella/tls/broker.crt --purpose broker\n  citronella cert verify thunder10/thunder10.crt --purpose device --ca thunder10/ca.crt"
+        after_help = "Examples:\n  citronella cert verify /etc/citronella/tls/broker.crt --purpose broker\n  citronella cert verify thunder10/thunder10.crt \\\n    --purpose device --ca thunder10/ca.crt"
     )]
     Verify(verify::Verify),
 }

@@ -56,8 +56,9 @@ struct List<'a, K>(&'a [Explained<K>]);
 
 impl<K: Kind> fmt::Display for List<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|Explained(kind)| kind.name().len()).max().unwrap_or(0);
         for Explained(kind) in self.0 {
-            writeln!(f, "{:<24} {}", kind.name(), kind.text().title)?;
+            writeln!(f, "{:<width$} {}", kind.name(), kind.text().title)?;
         }
         write!(f, "\n`citronella {} --explain CODE` tells more of one.", K::VERB)
     }

@@ -27,7 +27,7 @@ mod view;
 pub(crate) enum Verb {
     /// Register a device and issue its certificate, into a folder of its name
     #[command(
-        after_help = "Examples:\n  citronella device add thunder10 --role sensor\n  citronella device add gw-7 --role gateway --attr site=rome --key-passphrase\n  citronella device add phone --role viewer --no-certificate && citronella password generate phone"
+        after_help = "Examples:\n  citronella device add thunder10 --role sensor\n  citronella device add gw-7 --role gateway --attr site=rome --key-passphrase\n  citronella device add phone --role viewer --no-certificate \\\n    && citronella password generate phone"
     )]
     Add(Add),
     /// List the devices

@@ -21,7 +21,8 @@ Examples:
   citronella explain phone subscribe 'sensors/#'
   citronella explain --format json phone receive sensors/a
   citronella explain --who receive sensors/thunder10/temp
-  echo '{\"device\":\"phone\",\"action\":\"subscribe\",\"topic\":\"sensors/#\"}' | citronella explain --batch
+  echo '{\"device\":\"phone\",\"action\":\"subscribe\",\"topic\":\"sensors/#\"}' \\
+    | citronella explain --batch
 
 --batch reads one question a line, {\"device\", \"action\", \"topic\"} and if need be \"client_id\",
 \"qos\", \"retain\", \"payload_size\", and writes what --format json prints, a line for each, in order,

@@ -23,13 +23,16 @@ use super::{
 };
 
 const AFTER_HELP: &str = "\
-Nobody gets more than the source gives. What cannot be kept is told line by line, each with a code that does not
-change, and stands as a comment in the files. Names that no device can have go through renames.toml: edit it and import
-again with --force.
+Nobody gets more than the source gives. What cannot be kept is told line by
+line, each with a code that does not change, and stands as a comment in the
+files. Names that no device can have go through renames.toml: edit it and
+import again with --force.
 
 Examples:
-  citronella import --acl-file /etc/mosquitto/acl --password-file /etc/mosquitto/passwd --output imported
-  citronella import --dynsec /var/lib/mosquitto/dynamic-security.json --output imported";
+  citronella import --acl-file /etc/mosquitto/acl \\
+    --password-file /etc/mosquitto/passwd --output imported
+  citronella import --dynsec /var/lib/mosquitto/dynamic-security.json \\
+    --output imported";
 
 /// Make settings and a registry from acl_file, password_file or dynamic-security JSON
 #[derive(clap::Args)]

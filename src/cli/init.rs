@@ -39,7 +39,7 @@ use super::{
 /// restarted.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo citronella init\n  sudo citronella init --name iotgateway1.lan --address 192.168.1.5 --password-listener"
+    after_help = "Examples:\n  sudo citronella init\n  sudo citronella init --name iotgateway1.lan --address 192.168.1.5 \\\n    --password-listener"
 )]
 pub(crate) struct Arguments {
     /// A name by which devices call the broker; may be repeated [default: this machine's names and addresses]

@@ -180,10 +180,18 @@ impl Exam<'_> {
     /// How a certificate is made that has none of these faults.
     fn anew(&self, leaf: &Cert) -> Vec<String> {
         let name = leaf.name();
-        let name = if name.contains(['.', '-']) && !name.contains(' ') { name } else { "NAME" };
-        vec![format!(
-            "have a new one made, good for every name and address of this machine: sudo citronella init (more names: --name {name})"
-        )]
+        let other = match name {
+            _ if name.parse::<IpAddr>().is_ok() => format!("--address {name}"),
+            _ if name.contains(['.', '-']) && !name.contains(' ') => format!("--name {name}"),
+            _ => "--name NAME".to_owned(),
+        };
+        vec![
+            "have a new one made, good for every name and address of this machine: sudo citronella init"
+                .to_owned(),
+            format!(
+                "`init` keeps a certificate that it made before; that one is replaced by: sudo citronella broker issue (for other names and addresses: {other})"
+            ),
+        ]
     }
 }
 
