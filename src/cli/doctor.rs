@@ -1,8 +1,7 @@
 //! `citronella doctor`: is the broker as it is configured right?
 
 use std::{
-    fmt,
-    io::{self, IsTerminal as _, Write as _},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use serde::Serialize;
 mod texts;
 
 use super::{
-    Answer, codes,
+    Answer, codes, consent,
     output::{Failure, Outcome, Output},
     world::World,
 };
@@ -114,7 +113,13 @@ fn mend(output: &Output, findings: &[Finding], yes: bool) -> Result<usize, Failu
         return Ok(0);
     }
     output.say(&plan);
-    if !yes && !agreed()? {
+    if !yes
+        && !consent::ask(
+            "Make these changes?",
+            "there is nobody to ask whether to make these changes",
+            "`--fix --yes` makes them without asking",
+        )?
+    {
         output.say(&"nothing was changed");
         return Ok(0);
     }
@@ -122,18 +127,6 @@ fn mend(output: &Output, findings: &[Finding], yes: bool) -> Result<usize, Failu
         output.say(&format_args!("the old file is kept: {}", path.display()));
     }
     Ok(plan.count())
-}
-
-fn agreed() -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::new("there is nobody to ask whether to make these changes")
-            .help("`--fix --yes` makes them without asking"));
-    }
-    let mut stderr = io::stderr();
-    let _ = write!(stderr, "Make these changes? [y/N] ").and_then(|()| stderr.flush());
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 struct Shown<'a> {
@@ -212,7 +205,7 @@ struct Json<'a> {
 
 /// A listener, in a few words.
 #[derive(Serialize)]
-struct Door {
+pub(super) struct Door {
     port: u16,
     bind: Option<String>,
     tls: bool,
@@ -221,7 +214,7 @@ struct Door {
 }
 
 impl Door {
-    fn of(listener: &Listener) -> Self {
+    pub(super) fn of(listener: &Listener) -> Self {
         let tls = listener.has_tls();
         Self {
             port: listener.port,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs,
+    fs,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -15,13 +15,16 @@ use citronella::{
     },
 };
 use jiff::Timestamp;
-use serde::Serialize;
 
+mod done;
 mod neighbours;
 mod refusals;
 mod texts;
 
+pub(crate) use neighbours::Neighbours;
 pub(crate) use texts::starter_roles;
+
+use done::{Done, Step};
 
 use super::{
     Answer,
@@ -31,6 +34,9 @@ use super::{
     shell,
     world::World,
 };
+
+/// Where Debian's Mosquitto finds our lines.
+pub(crate) const MOSQUITTO_CONF: &str = "/etc/mosquitto/conf.d/citronella.conf";
 
 /// Make an authority, a certificate for the broker, a configuration that lets nobody in, and the lines for
 /// Mosquitto
@@ -82,35 +88,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Where to write the lines for Mosquitto
-    #[arg(long, value_name = "FILE", default_value = "/etc/mosquitto/conf.d/citronella.conf")]
+    #[arg(long, value_name = "FILE", default_value = MOSQUITTO_CONF)]
     mosquitto_conf: PathBuf,
     /// The plugin [default: where the package or `make install` puts it]
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct Done {
-    authority: PathBuf,
-    broker_certificate: PathBuf,
-    names: Vec<String>,
-    configuration: PathBuf,
-    registry: PathBuf,
-    mosquitto_conf: PathBuf,
-    steps: Vec<Step>,
-    /// How the command is called so that it finds these files.
-    #[serde(skip)]
-    command: String,
-    /// Nothing listens there once the broker has read the lines.
-    #[serde(skip)]
-    closes_1883: bool,
-}
-
-#[derive(Serialize)]
-struct Step {
-    path: PathBuf,
-    what: &'static str,
-    done: &'static str,
 }
 
 pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
@@ -178,7 +160,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     }
     let state = state_directory(&folder);
     let text = texts::starter_config(arguments.password_file.as_deref().and_then(Path::to_str), &state);
-    step(&config, "the settings and roles", files.create(&config, text.as_bytes(), Mode::Shared)?);
+    step(&config, "the settings and roles", start_with(&files, &config, &text)?);
     let registry = folder.join("devices.toml");
     step(
         &registry,
@@ -198,7 +180,12 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     }
 
     let conf = &arguments.mosquitto_conf;
-    let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin);
+    let mut ports = vec![arguments.port];
+    ports.extend(arguments.password_listener.then_some(arguments.password_port));
+    let others = Neighbours::of(conf);
+    let keeps_1883 = others.open_nothing() && !ports.contains(&1883);
+    let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin)
+        + if keeps_1883 { texts::LOCAL_KEPT } else { texts::LOCAL_OFFERED };
     let wrote = files.create(conf, text.as_bytes(), Mode::Public)?;
     step(conf, "the lines for Mosquitto", wrote);
     if wrote == Wrote::Kept && fs::read(conf).is_ok_and(|kept| kept != text.as_bytes()) {
@@ -210,9 +197,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         ));
     }
 
-    let mut ports = vec![arguments.port];
-    ports.extend(arguments.password_listener.then_some(arguments.password_port));
-    for objection in neighbours::objections(conf, &ports) {
+    for objection in others.objections(&ports) {
         output.warn(&objection);
     }
 
@@ -225,40 +210,27 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         mosquitto_conf: conf.clone(),
         steps,
         command: world.command(),
-        closes_1883: !neighbours::opens(conf, 1883),
+        closes_1883: !others.open(1883) && !neighbours::opens(conf, 1883),
+        keeps_1883: keeps_1883 && neighbours::opens(conf, 1883),
     };
     output.result(&done, &done)?;
     Ok(Outcome::Yes)
-}
-
-impl fmt::Display for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nThe broker's certificate is good for {}.", self.names.join(", "))?;
-        writeln!(f, "Nobody is let in yet. Next:")?;
-        let command = &self.command;
-        let add = format!("{command} device add NAME --role sensor");
-        let (check, restart) =
-            (format!("{command} check"), "systemctl enable mosquitto && systemctl restart mosquitto");
-        let width = add.chars().count().max(restart.len()) + 1;
-        writeln!(f, "  {add:<width$} # registers a device and makes its certificate")?;
-        writeln!(f, "  {check:<width$} # are the files right?")?;
-        write!(f, "  {restart:<width$} # from then on the broker is guarded")?;
-        if self.closes_1883 {
-            write!(
-                f,
-                "\nAt that restart port 1883 closes, for the programs of this machine too. The line `listener 1883 localhost` at \
-                 the end of {} keeps it open, for those that have a user name and a password.",
-                self.mosquitto_conf.display()
-            )?;
-        }
-        Ok(())
-    }
 }
 
 /// Where the plugin of a new configuration in this folder writes. Only the installed one may have the system's place: a
 /// second plugin could not write there.
 fn state_directory(folder: &Path) -> PathBuf {
     if folder == Path::new("/etc/citronella") { STATE_DIRECTORY.into() } else { "state".into() }
+}
+
+/// Writes the settings to start with, also where the package has put its own and nobody has changed them.
+fn start_with(files: &Files, config: &Path, text: &str) -> Result<Wrote, Failure> {
+    let packaged = fs::read(config).is_ok_and(|found| found == texts::STARTER_CONFIG.as_bytes());
+    if packaged && text != texts::STARTER_CONFIG {
+        files.replace(config, text.as_bytes(), Mode::Shared)?;
+        return Ok(Wrote::New);
+    }
+    files.create(config, text.as_bytes(), Mode::Shared)
 }
 
 /// Where the settings say that the plugin writes; nothing if they cannot be read.

@@ -14,6 +14,7 @@ mod cert;
 mod check;
 mod codes;
 mod confirm;
+mod consent;
 mod device;
 mod diff;
 mod doctor;
@@ -33,6 +34,7 @@ mod shell;
 mod span;
 mod status;
 mod test;
+mod uninstall;
 mod world;
 
 use output::{Failure, Outcome, Output};
@@ -81,6 +83,7 @@ enum Verb {
     Test(test::Arguments),
     Import(import::Arguments),
     Diff(diff::Arguments),
+    Uninstall(uninstall::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&world, &output, &arguments),
         Verb::Import(arguments) => import::run(&output, &arguments),
         Verb::Diff(arguments) => diff::run(&world, &output, &arguments),
+        Verb::Uninstall(arguments) => uninstall::run(&world, &output, &arguments),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -40,7 +40,7 @@ pub use code::Code;
 pub use finding::Finding;
 pub use pem::{Cert, certificates};
 pub use reach::BrokerUser;
-pub use setup::{Bridge, Listener, Setup};
+pub use setup::{Bridge, Listener, Setup, is_ours};
 
 /// What is examined.
 #[derive(Clone, Debug)]

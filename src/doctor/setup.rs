@@ -126,7 +126,9 @@ struct Current {
 }
 
 impl Setup {
-    pub(super) fn of(reading: &Reading) -> Self {
+    /// Puts together what was read.
+    #[must_use]
+    pub fn of(reading: &Reading) -> Self {
         let per_listener = per_listener_settings(&reading.directives).is_some();
         let user = reading.directives.iter().rfind(|line| line.key == "user");
         let mut setup = Self {
@@ -243,8 +245,9 @@ pub(super) fn is_plugin(line: &Directive) -> bool {
     matches!(&*line.key, "plugin" | "auth_plugin" | "global_plugin")
 }
 
-/// Whether this line loads ours.
-pub(super) fn is_ours(line: &Directive) -> bool {
+/// Whether this line loads our plugin.
+#[must_use]
+pub fn is_ours(line: &Directive) -> bool {
     is_plugin(line) && line.value.rsplit('/').next().is_some_and(|name| name.contains("citronella"))
 }
 

@@ -282,3 +282,52 @@ broker_test!(a_listener_that_was_open_to_all_is_guarded_too, |kind| {
         );
     }
 });
+
+broker_test!(what_a_stock_broker_opens_for_its_own_machine_stays_open, |kind| {
+    let home = Home::empty();
+    let conf = Broker::conf(kind);
+    let address = conf.address().to_string();
+    let folder = conf.dir().join("conf.d");
+    fs::create_dir(&folder).unwrap();
+    // As Debian has it.
+    let main = format!("persistence true\nlog_type all\ninclude_dir {}\n", folder.display());
+    fs::write(conf.dir().join("mosquitto.conf"), main).unwrap();
+    let path = folder.join("citronella.conf");
+    let told = home
+        .init(&["--address", &address, "--listen", &address, "--mosquitto-conf", path.to_str().unwrap()])
+        .ok();
+    assert!(told.contains("Port 1883 stays open") && !told.contains("closes"), "{told}");
+    let lines = fs::read_to_string(&path).unwrap();
+    assert_eq!(lines.matches("\nlistener 1883 localhost\n").count(), 1, "{lines}");
+    home.ok(&["device", "add", "ha", "--role", "viewer", "--no-certificate"]);
+    let password = home.ok(&["password", "generate", "ha"]);
+    // Other tests have brokers too: this one's `localhost` is its own address.
+    fs::write(&path, lines.replace("1883 localhost", &format!("1883 {address}"))).unwrap();
+    let _broker = conf
+        .line(&format!("include_dir {}", folder.display()))
+        .listener("settled", DoorKind::Unix, "")
+        .start();
+    let door = Door::tcp(SocketAddr::new(address.parse().unwrap(), 1883));
+    let login = Login::new("ha").user("ha");
+    let mut client = Client::welcome(&door, &login.clone().password(password.trim_end()));
+    assert_eq!(client.subscribe("sensors/#"), 2);
+    for refused in [login.password("wrong"), Login::new("anybody")] {
+        assert_eq!(Client::unwelcome(&door, &refused), Refused::Connack(NOT_AUTHORIZED));
+    }
+});
+
+#[test]
+fn settings_as_the_package_has_them_are_no_settings_of_anybody() {
+    let packaged = include_str!("../../conf-examples/starter/citronella.toml");
+    let home = Home::with_files(packaged, include_str!("../../conf-examples/starter/devices.toml"));
+    let told = home.init(&["--password-file", "passwd"]).run();
+    assert_eq!(told.status, Some(0), "{told:?}");
+    assert!(told.stderr.contains("made: the settings and roles"), "{told:?}");
+    assert!(home.read("etc/citronella.toml").contains("\n[auth]\npassword_file = "), "{told:?}");
+    assert_eq!(home.run(&["check"]).status, Some(0));
+
+    let touched = format!("{packaged}# mine\n");
+    home.write("etc/citronella.toml", &touched);
+    home.init(&["--password-file", "passwd"]).ok();
+    assert_eq!(home.read("etc/citronella.toml"), touched);
+}

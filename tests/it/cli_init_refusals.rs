@@ -85,3 +85,29 @@ fn that_port_1883_closes_is_said_until_a_line_opens_it() {
     let told = home.init(&[]).ok();
     assert!(!told.contains("1883"), "{told}");
 }
+
+#[test]
+fn port_1883_is_kept_only_where_the_broker_opened_it_by_itself() {
+    let keeps = |main: &str, more: &[&str]| {
+        let home = Home::empty();
+        fs::create_dir(home.path("conf.d")).unwrap();
+        home.write("mosquitto.conf", format!("{main}\ninclude_dir {}\n", home.path("conf.d").display()));
+        let conf = home.path("conf.d/citronella.conf");
+        let told = home.init(&[&["--mosquitto-conf", conf.to_str().unwrap()], more].concat()).ok();
+        let kept = home.read("conf.d/citronella.conf").contains("\nlistener 1883 localhost\n");
+        assert_eq!(told.contains("Port 1883 stays open"), kept, "{told}");
+        // Once its own lines are there, the answer is the same.
+        let again = home.init(&[&["--mosquitto-conf", conf.to_str().unwrap()], more].concat()).run();
+        assert!(again.status == Some(0) && !again.stderr.contains("warning"), "{again:?}");
+        assert_eq!(again.stdout.contains("Port 1883 stays open"), kept, "{again:?}");
+        kept
+    };
+    assert!(keeps("persistence true", &[]));
+    assert!(keeps("allow_anonymous true", &["--password-listener"]));
+    for others in
+        ["listener 1883", "port 1883", "listener 1884", "bind_address 127.0.0.1", "listener 0 /run/m"]
+    {
+        assert!(!keeps(others, &[]), "{others}");
+    }
+    assert!(!keeps("persistence true", &["--port", "1883"]));
+}

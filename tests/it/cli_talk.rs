@@ -85,6 +85,7 @@ fn every_verb_prints_one_line_of_json_and_nothing_else() {
         (&["password", "verify", "lamp"], "x\n"),
         (&["check"], ""),
         (&["explain", "lamp", "publish", "x"], ""),
+        (&["uninstall", "--yes", "--mosquitto-conf", "mosquitto.conf"], ""),
     ] {
         let outcome = home.cmd(&[&["--format", "json"], arguments].concat()).stdin(stdin).run();
         assert!(matches!(outcome.status, Some(0 | 1)), "{arguments:?}: {outcome:?}");

@@ -69,6 +69,7 @@ mod cli_sudo;
 mod cli_support;
 mod cli_talk;
 mod cli_test;
+mod cli_uninstall;
 mod docs;
 mod doctor_faults;
 mod doctor_guides;

@@ -8,7 +8,7 @@ use super::Arguments;
 
 /// The settings to start with: roles for the two things that most people have, and nobody who has them. The package
 /// installs the same file.
-const STARTER_CONFIG: &str = include_str!("../../../conf-examples/starter/citronella.toml");
+pub(super) const STARTER_CONFIG: &str = include_str!("../../../conf-examples/starter/citronella.toml");
 
 /// The roles in it, which are an offer.
 pub(crate) fn starter_roles() -> &'static str {
@@ -43,6 +43,19 @@ pub(super) fn starter_config(password_file: Option<&str>, state: &Path) -> Strin
     text
 }
 
+/// What follows them where the broker opened port 1883 for its own machine by itself.
+pub(super) const LOCAL_KEPT: &str = "
+# For the programs of this machine, which need a user name and a password. A broker with listeners of its own does not
+# open this port by itself.
+listener 1883 localhost
+";
+/// What follows them everywhere else.
+pub(super) const LOCAL_OFFERED: &str = "
+# A broker with listeners of its own does not open port 1883 for this machine by itself. Programs here that
+# have a user name and a password can have it back:
+# listener 1883 localhost
+";
+
 /// The listeners and the plugin, as every supported broker accepts them.
 pub(super) fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path, plugin: &Path) -> String {
     let tls = folder.join("tls");
@@ -74,11 +87,6 @@ pub(super) fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path
             arguments.password_port
         ));
     }
-    text.push_str(
-        "\n# A broker with listeners of its own does not open port 1883 for this machine by itself. Programs here that\n\
-         # have a user name and a password can have it back:\n\
-         # listener 1883 localhost\n",
-    );
     text
 }
 

@@ -1,0 +1,153 @@
+//! `citronella uninstall`: the broker as it was before `init`.
+
+use std::{
+    fmt,
+    fs::{self, File, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use citronella::{
+    doctor::is_ours,
+    fs::Locked,
+    mosquitto_conf::{self, Directive},
+};
+use serde::Serialize;
+
+use super::{
+    Answer, consent,
+    doctor::Door,
+    init::{MOSQUITTO_CONF, Neighbours},
+    output::{Failure, Outcome, Output},
+    shell,
+    world::World,
+};
+
+/// Put aside the lines for Mosquitto: from its next restart on the broker is not guarded any more
+///
+/// The file is renamed so that the broker does not read it. Authority, registry and settings stay. Mosquitto is not
+/// restarted.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  sudo citronella uninstall\n  sudo citronella uninstall --yes")]
+pub(crate) struct Arguments {
+    /// The lines that `citronella init` wrote
+    #[arg(long, value_name = "FILE", default_value = MOSQUITTO_CONF)]
+    mosquitto_conf: PathBuf,
+    /// Leave the broker without its guard, and do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
+    let conf = &*arguments.mosquitto_conf;
+    let aside = conf.with_added_extension("disabled");
+    let there = fs::symlink_metadata(conf).is_ok();
+    if there {
+        is_one_of_ours(conf)?;
+        if aside.exists() && fs::read(&aside).ok() != fs::read(conf).ok() {
+            return Err(Failure::new(format!("{} is there already, with other lines", aside.display()))
+                .help(format!("nothing was changed; remove it, or `mv {} ELSEWHERE`", shell::path(&aside))));
+        }
+        let agreed = arguments.yes
+            || consent::ask(
+                "From its next restart on the broker asks Citronella nothing any more. Go on?",
+                "there is nobody to ask whether to leave the broker without its guard",
+                "`--yes` does it without asking",
+            )?;
+        if !agreed {
+            output.say(&"nothing was changed");
+            return Ok(Outcome::No);
+        }
+        put_aside(conf, &aside)?;
+    } else if !aside.exists() {
+        return Err(Failure::new(format!("there is no {}", conf.display()))
+            .help("--mosquitto-conf names the file that `citronella init` wrote"));
+    }
+    let others = Neighbours::of(conf);
+    let setup = others.setup();
+    let kept = [world.pki(), world.config().to_owned(), world.folder().join("devices.toml")];
+    let done = Done {
+        put_aside: there,
+        mosquitto_conf: conf.to_owned(),
+        now: aside,
+        kept: kept.into_iter().filter(|path| path.exists()).collect(),
+        listeners: setup.map(|setup| setup.listeners.iter().map(Door::of).collect()).unwrap_or_default(),
+        still_guarded: setup.is_some_and(|setup| setup.globals.iter().any(is_ours)),
+    };
+    output.result(&done, &done)?;
+    Ok(Outcome::Yes)
+}
+
+/// Of a wrong name the broker would lose what it needs.
+fn is_one_of_ours(conf: &Path) -> Result<(), Failure> {
+    let lines: Vec<Directive> = mosquitto_conf::read_all(&conf.to_owned().into()).directives;
+    let own = lines.iter().filter(|line| line.file == conf);
+    let text = fs::read_to_string(conf).map_err(|error| Failure::file(conf, &error))?;
+    let main = text.lines().any(|line| line.split_whitespace().next() == Some("include_dir"));
+    if own.clone().any(is_ours) && !main {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is not what `citronella init` wrote", conf.display())).help(
+        "--mosquitto-conf names the file with its lines; from a file of your own take the plugin's lines out by hand",
+    ))
+}
+
+/// In one step: the broker finds the file or does not.
+fn put_aside(conf: &Path, aside: &Path) -> Result<(), Failure> {
+    let _locked = Locked::new(conf)?;
+    let moved = || -> io::Result<()> {
+        fs::set_permissions(conf, Permissions::from_mode(0o644))?;
+        fs::rename(conf, aside)?;
+        let folder = conf.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    };
+    moved().map_err(|error| Failure::file(conf, &error))
+}
+
+#[derive(Serialize)]
+struct Done {
+    /// Not if that was done before.
+    put_aside: bool,
+    mosquitto_conf: PathBuf,
+    now: PathBuf,
+    /// Authority, settings and registry, as far as they are there.
+    kept: Vec<PathBuf>,
+    /// What the broker opens after its restart; none if its configuration cannot be read.
+    listeners: Vec<Door>,
+    /// Another file loads the plugin.
+    still_guarded: bool,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = if self.put_aside { "put aside" } else { "put aside already" };
+        writeln!(f, "{told}: {} is now {}", self.mosquitto_conf.display(), self.now.display())?;
+        for path in &self.kept {
+            writeln!(f, "kept: {}", path.display())?;
+        }
+        if self.still_guarded {
+            writeln!(
+                f,
+                "Another file of Mosquitto's configuration loads the plugin: the broker stays guarded."
+            )?;
+        } else {
+            writeln!(
+                f,
+                "From its next restart on the broker is not guarded any more: sudo systemctl restart mosquitto"
+            )?;
+        }
+        if !self.listeners.is_empty() {
+            writeln!(f, "It then opens:")?;
+        }
+        for door in &self.listeners {
+            writeln!(f, "  {door}")?;
+        }
+        write!(
+            f,
+            "To have the guard back: sudo mv {} {} && sudo systemctl restart mosquitto",
+            shell::path(&self.now),
+            shell::path(&self.mosquitto_conf)
+        )
+    }
+}
