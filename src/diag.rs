@@ -15,6 +15,7 @@
 
 mod code;
 mod json;
+mod shell;
 
 use std::{
     fmt,
@@ -25,6 +26,7 @@ use std::{
 
 pub use code::Code;
 pub use json::harmless_json;
+pub use shell::shell_word;
 
 /// A file that was read, kept so that its lines can be cited.
 #[derive(Debug, Eq, PartialEq)]
@@ -136,7 +138,7 @@ impl fmt::Display for Severity {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
-    /// Of a warning its kind; errors have none.
+    /// Of a warning its kind, and of the few errors that have one.
     pub code: Option<Code>,
     /// The file and the bytes to blame; `None` when no file could be read. An empty span at 0 speaks of the whole file.
     pub place: Option<(Arc<Source>, Range<usize>)>,
@@ -167,6 +169,13 @@ impl Diagnostic {
     #[must_use]
     pub fn warns(mut self, code: Code) -> Self {
         self.severity = Severity::Warning;
+        self.code = Some(code);
+        self
+    }
+
+    /// The same, an error of this kind.
+    #[must_use]
+    pub fn fails(mut self, code: Code) -> Self {
         self.code = Some(code);
         self
     }

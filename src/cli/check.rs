@@ -12,6 +12,7 @@ use advice::Look;
 
 mod advice;
 mod cited;
+mod installed;
 mod texts;
 
 use super::{
@@ -30,7 +31,7 @@ use super::{
 /// an error it does not start, and at a reload it keeps what it has.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  citronella check\n  citronella check --explain weak-hash\n  citronella --config ./citronella.toml check --strict-subscribe"
+    after_help = "Examples:\n  citronella check\n  citronella check --explain weak-hash\n  sudo citronella check --installed\n  citronella --config ./citronella.toml check --strict-subscribe"
 )]
 pub(crate) struct Arguments {
     /// Exit 1 for warnings too
@@ -41,8 +42,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     strict_subscribe: bool,
 
+    /// Judge owners and modes, of folders, keys and the state directory too, as the broker's user will meet them
+    #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = BROKER_USER)]
+    installed: Option<String>,
+
     /// Explain this warning, by its name in brackets; without a name, list all there are
-    #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with_all = ["deny_warnings", "strict_subscribe"])]
+    #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with_all = ["deny_warnings", "strict_subscribe", "installed"])]
     explain: Option<Option<String>>,
 }
 
@@ -50,23 +55,30 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
     if let Some(code) = &arguments.explain {
         return codes::explain::<Code>(output, code.as_deref());
     }
-    let mut loaded = Snapshot::load(world.config(), permissions());
+    let user = arguments.installed.as_deref().map(installed::user).transpose()?;
+    // With a user, what that user meets is judged by itself, so that all of it is told at once.
+    let permissions = if user.is_some() { Permissions::Ignore } else { permissions() };
+    let mut loaded = Snapshot::load(world.config(), permissions);
     let look = if arguments.strict_subscribe { Look::AsIfStrict } else { Look::AsItIs };
     let allowed =
         loaded.snapshot.as_ref().map_or(0, |snapshot| advice::give(snapshot, look, &mut loaded.report));
+    if let Some(user) = &user {
+        installed::judge_for(world, user, &mut loaded);
+    }
     let (errors, warnings) = loaded.report.count();
+    let sound = loaded.snapshot.as_ref().filter(|_| errors == 0);
     let denied = arguments.deny_warnings && warnings > 0;
-    let outcome = if loaded.snapshot.is_some() && !denied { Outcome::Yes } else { Outcome::No };
+    let outcome = if sound.is_some() && !denied { Outcome::Yes } else { Outcome::No };
     let told = match allowed {
         0 => counted(warnings, "warning"),
         _ => format!("{} ({allowed} more allowed)", counted(warnings, "warning")),
     };
-    let verdict = match &loaded.snapshot {
+    let verdict = match sound {
         Some(_) if denied => format!("usable, but {told}"),
         Some(snapshot) => format!("sound: {}, {told}", counted(snapshot.devices().len(), "device")),
         None => format!("not usable: {}, {told}", counted(errors, "error")),
     };
-    let usable = loaded.snapshot.is_some();
+    let usable = sound.is_some();
     let json = Json { usable, errors, warnings, allowed, findings: findings(&loaded.report) };
     output.verdict(outcome, &Findings { report: &loaded.report, verdict }, &json)?;
     Ok(outcome)

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use citronella::pki::bundle;
+use citronella::diag::shell_word;
 
 /// As one word of a shell.
 pub(crate) fn word(text: &str) -> String {
-    bundle::quoted(text)
+    shell_word(text)
 }
 
 /// The same for a path, which is no option either.

@@ -33,6 +33,8 @@ pub enum Code {
     NeverFilled,
     /// A device that has not what it must show.
     NoCredentials,
+    /// A private key that others can read.
+    ReadableKey,
     /// A line of the password file that says nothing.
     SkippedLine,
     /// A subscription that `wide_subscribe = "filter"` accepts and the strict rule would not.
@@ -41,10 +43,14 @@ pub enum Code {
     SysPublish,
     /// A user of the password file who is no device.
     UnlistedUser,
+    /// A file that the broker's user cannot read.
+    UnreadableFile,
     /// An allowance that allows nothing.
     UnusedAllowance,
     /// A role that nobody has.
     UnusedRole,
+    /// A folder in which the broker's user cannot write what it is for.
+    UnwritableState,
     /// A hash that is quickly guessed.
     WeakHash,
     /// A file with hashes that everybody can read.
@@ -53,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, in alphabetical order of their names.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::AllowControl,
         Self::AllowEverything,
         Self::AllowSys,
@@ -68,12 +74,15 @@ impl Code {
         Self::NeverApplies,
         Self::NeverFilled,
         Self::NoCredentials,
+        Self::ReadableKey,
         Self::SkippedLine,
         Self::StrictRefuses,
         Self::SysPublish,
         Self::UnlistedUser,
+        Self::UnreadableFile,
         Self::UnusedAllowance,
         Self::UnusedRole,
+        Self::UnwritableState,
         Self::WeakHash,
         Self::WorldReadable,
     ];
@@ -96,12 +105,15 @@ impl Code {
             Self::NeverApplies => "never-applies",
             Self::NeverFilled => "never-filled",
             Self::NoCredentials => "no-credentials",
+            Self::ReadableKey => "readable-key",
             Self::SkippedLine => "skipped-line",
             Self::StrictRefuses => "strict-refuses",
             Self::SysPublish => "sys-publish",
             Self::UnlistedUser => "unlisted-user",
+            Self::UnreadableFile => "unreadable-file",
             Self::UnusedAllowance => "unused-allowance",
             Self::UnusedRole => "unused-role",
+            Self::UnwritableState => "unwritable-state",
             Self::WeakHash => "weak-hash",
             Self::WorldReadable => "world-readable",
         }

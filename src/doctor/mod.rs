@@ -39,7 +39,7 @@ use crate::{
 pub use code::Code;
 pub use finding::Finding;
 pub use pem::{Cert, certificates};
-pub use reach::BrokerUser;
+pub use reach::{Blocked, BrokerUser, Want};
 pub use setup::{Bridge, Listener, Setup, is_ours};
 
 /// What is examined.

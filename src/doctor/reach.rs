@@ -28,23 +28,30 @@ pub struct Ids {
 
 /// Why the broker's user gets no further.
 #[derive(Debug)]
-pub(super) struct Blocked {
+pub struct Blocked {
     /// The file, or a folder on the way to it.
-    pub(super) at: PathBuf,
-    pub(super) metadata: Metadata,
-    pub(super) is_file: bool,
+    pub at: PathBuf,
+    /// Its owner and mode.
+    pub metadata: Metadata,
+    /// False of a folder on the way.
+    pub is_file: bool,
 }
 
+/// What is to be done with a file or folder.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Want {
+pub enum Want {
+    /// Its content is read.
     Read = 4,
+    /// It is changed; of a folder, what stands in it.
     Write = 2,
+    /// What stands in a folder is looked up.
     Enter = 1,
 }
 
 impl BrokerUser {
     /// The user of the `user` line, which is `mosquitto` if there is none.
-    pub(super) fn find(named: Option<&str>) -> Self {
+    #[must_use]
+    pub fn find(named: Option<&str>) -> Self {
         let name = named.unwrap_or("mosquitto").to_owned();
         let found = User::from_name(&name).ok().flatten();
         // The broker falls back so if its usual user is missing (mosquitto.c).
@@ -62,7 +69,8 @@ impl BrokerUser {
     }
 
     /// Its main group by name, for commands.
-    pub(super) fn group(&self) -> String {
+    #[must_use]
+    pub fn group(&self) -> String {
         let group = self.ids.as_ref().and_then(|ids| ids.groups.first().copied());
         group
             .and_then(|group| nix::unistd::Group::from_gid(group.into()).ok().flatten())
@@ -90,7 +98,11 @@ impl BrokerUser {
     }
 
     /// Whether it can open this file, which is there.
-    pub(super) fn reaches(&self, path: &Path, want: Want) -> Result<(), Box<Blocked>> {
+    ///
+    /// # Errors
+    ///
+    /// Where it gets no further.
+    pub fn reaches(&self, path: &Path, want: Want) -> Result<(), Box<Blocked>> {
         // Links are followed first: what counts is the way to the real file.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
@@ -112,7 +124,8 @@ impl BrokerUser {
 
 impl Blocked {
     /// As `0600 root:root`.
-    pub(super) fn describe(&self) -> String {
+    #[must_use]
+    pub fn describe(&self) -> String {
         access(&self.metadata)
     }
 }

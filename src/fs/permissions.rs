@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, shell_word};
 
 /// What a file holds; decides whether strangers may read it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,16 +39,13 @@ pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<D
     let mut found = Vec::new();
     let shown = path.display();
     if let Some(fault) = writer(metadata, user) {
-        found.push(
-            Diagnostic::general(format!("`{shown}` {}", fault.words()))
-                .help(format!("{} `{shown}`", fault.remedy())),
-        );
+        found.push(Diagnostic::general(format!("`{shown}` {}", fault.words())).help(fault.line(path)));
     }
     if holds == Holds::Hashes && metadata.mode() & 0o004 != 0 {
         found.push(
             Diagnostic::general(format!("`{shown}` holds password hashes and everybody can read it"))
                 .warns(Code::WorldReadable)
-                .help(format!("chmod o-rwx `{shown}`")),
+                .help(line("chmod o-rwx", path)),
         );
     }
     found.extend(judge_way(path, user));
@@ -71,16 +68,16 @@ pub fn judge_way(path: &Path, user: u32) -> Vec<Diagnostic> {
             continue;
         }
         let holds_it = folders.last() == Some(folder);
-        let folder = folder.display();
         let help = if holds_it {
-            format!("{} `{folder}`", fault.remedy())
+            fault.line(folder)
         } else {
             // That folder may be somebody's home, and right as it is.
             "keep the file where only root can change the way to it, such as in `/etc/citronella`".to_owned()
         };
         found.push(
             Diagnostic::general(format!(
-                "the folder `{folder}` {}, so `{shown}` can be replaced",
+                "the folder `{}` {}, so `{shown}` can be replaced",
+                folder.display(),
                 fault.words()
             ))
             .help(help),
@@ -109,13 +106,20 @@ impl Fault {
         }
     }
 
-    fn remedy(&self) -> &'static str {
-        match self {
+    /// The command that mends it.
+    fn line(&self, path: &Path) -> String {
+        let command = match self {
             Self::Stranger(_) => "chown root",
             Self::Others => "chmod o-w",
             Self::Group(_) => "chmod g-w",
-        }
+        };
+        line(command, path)
     }
+}
+
+/// A line to paste, in backticks.
+fn line(command: &str, path: &Path) -> String {
+    format!("`{command} {}`", shell_word(&path.display().to_string()))
 }
 
 fn writer(metadata: &Metadata, user: u32) -> Option<Fault> {

@@ -19,7 +19,7 @@ use super::{
     issue::Certified,
     key::{KeyError, PrivateKey},
 };
-use crate::{ident::DeviceName, secret::Secret};
+use crate::{diag::shell_word, ident::DeviceName, secret::Secret};
 
 const CONNECT: &str = "connect.txt";
 const CA: &str = "ca.crt";
@@ -149,23 +149,12 @@ pub fn connect_line(connect: Try<'_>, folder: &str) -> String {
     let (certificate, key) = (format!("{folder}.crt"), format!("{folder}.key"));
     format!(
         "mosquitto_pub -h {} -p {} --cafile {CA} --cert {} --key {} -t {} -m hello",
-        quoted(connect.host),
+        shell_word(connect.host),
         connect.port,
-        quoted(&certificate),
-        quoted(&key),
-        quoted(connect.topic),
+        shell_word(&certificate),
+        shell_word(&key),
+        shell_word(connect.topic),
     )
-}
-
-/// As one word of a shell, for a line to paste.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@%+,=".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

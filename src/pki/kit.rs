@@ -23,11 +23,11 @@ use thiserror::Error;
 
 use super::{
     PBKDF2_ITERATIONS,
-    bundle::{Try, folder_name, quoted},
+    bundle::{Try, folder_name},
     folder::{self, FolderError, NewFile, OnExisting},
     key::{KeyError, PrivateKey},
 };
-use crate::{ident::DeviceName, secret::Secret};
+use crate::{diag::shell_word, ident::DeviceName, secret::Secret};
 
 mod firmware;
 mod jks;
@@ -339,11 +339,11 @@ impl Words {
             ("HOST", host.to_owned()),
             ("PORT", port.to_string()),
             ("TOPIC", topic.to_owned()),
-            ("'HOST'", quoted(host)),
-            ("'TOPIC'", quoted(topic)),
-            ("'CRT'", quoted(&format!("{stem}.crt"))),
-            ("'KEY'", quoted(&format!("{stem}.key"))),
-            ("'P12'", quoted(&format!("{stem}.p12"))),
+            ("'HOST'", shell_word(host)),
+            ("'TOPIC'", shell_word(topic)),
+            ("'CRT'", shell_word(&format!("{stem}.crt"))),
+            ("'KEY'", shell_word(&format!("{stem}.key"))),
+            ("'P12'", shell_word(&format!("{stem}.p12"))),
             ("\"DEVICE\"", literal(material.name.as_str())),
             ("\"HOST\"", literal(host)),
             ("\"TOPIC\"", literal(topic)),

@@ -49,6 +49,7 @@ mod cli_cert_sign;
 mod cli_cert_verify;
 mod cli_check;
 mod cli_check_allow;
+mod cli_check_installed;
 mod cli_check_warnings;
 mod cli_confirm;
 mod cli_device;

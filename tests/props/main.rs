@@ -8,6 +8,7 @@
     reason = "a test stops by panicking"
 )]
 
+mod covering;
 mod differences;
 mod laws;
 #[path = "../model/mod.rs"]

@@ -21,6 +21,9 @@ impl Kind for Code {
     }
 
     fn more(self) -> Option<String> {
+        if matches!(self, Self::ReadableKey | Self::UnreadableFile | Self::UnwritableState) {
+            return None;
+        }
         Some(format!(
             "If it is as it should be, say so in citronella.toml:\n  [check]\n  allow = [{{ code = \"{self}\", at = \"NAME\", reason = \"…\" }}]"
         ))
@@ -173,6 +176,27 @@ fn text(code: Code) -> Text {
                       argon2id below what OWASP asks for. Generated passwords need no slow hash and are not told.",
             example: "[phone]\npassword = \"$6$…\"",
             fix: "`citronella password set NAME` hashes a password anew; `citronella password generate NAME` makes one that cannot be guessed.",
+        },
+        Code::ReadableKey => Text {
+            title: "others than those who need it can read a private key",
+            meaning: "Who has the key of the broker can pass for the broker, and who has that of the authority and its passphrase can \
+                      make devices. The broker needs its own key and no other. Told by `citronella check --installed`.",
+            example: "-rw-r--r-- root mosquitto /etc/citronella/tls/broker.key",
+            fix: "the line after the finding; if a stranger may have read it, make a new one (`citronella broker renew`).",
+        },
+        Code::UnreadableFile => Text {
+            title: "the broker's user cannot read a file that the plugin needs",
+            meaning: "Mosquitto gives up root's rights before it loads plugins. With a file that it cannot read or get to it does not \
+                      start, and when files are read anew it keeps what it has. Told by `citronella check --installed`.",
+            example: "-rw------- root root /etc/citronella/devices.toml",
+            fix: "the line after the finding gives the broker's group the right to read, and nobody else.",
+        },
+        Code::UnwritableState => Text {
+            title: "the broker's user cannot write in the state directory",
+            meaning: "The plugin writes there what is in force, and the audit and the numbers if they are asked for. Without it \
+                      `citronella status` knows nothing. Told by `citronella check --installed`.",
+            example: "drwxr-xr-x root root /var/lib/citronella",
+            fix: "the line after the finding gives the folder to the broker's user.",
         },
         Code::WorldReadable => Text {
             title: "everybody on the machine can read hashes",
