@@ -21,6 +21,9 @@ fn home(name: &str, init: &[&str]) -> Home {
     for file in ["citronella.toml", "devices.toml"] {
         home.write(&format!("etc/{file}"), example(name, file));
     }
+    // Other plugins may run on this machine, and write where the examples do.
+    let state = format!("\n[state]\ndirectory = '{}'\n", home.path("etc/state").display());
+    home.write("etc/citronella.toml", example(name, "citronella.toml") + &state);
     home
 }
 
