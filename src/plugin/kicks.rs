@@ -15,6 +15,12 @@ use crate::status;
 /// How long a tick may go on closing connections; the rest is for the next. Each name costs a walk through all sockets.
 const TURN: Duration = Duration::from_millis(2);
 
+/// The same when many are due at once and the loop turns too seldom for all of them to go in time.
+const LONG_TURN: Duration = Duration::from_millis(50);
+
+/// How soon those who are locked out are to be gone. Noticing and loading the files comes before it, within the second.
+const GOAL: Duration = Duration::from_millis(500);
+
 /// Who is to be closed now, and who at a pace.
 #[derive(Default)]
 pub(super) struct Kicks {
@@ -24,6 +30,19 @@ pub(super) struct Kicks {
     /// Names that were put there, and that were taken out to be closed.
     due: AtomicU64,
     done: AtomicU64,
+}
+
+/// What a turn leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Left {
+    /// Nobody was due.
+    Nothing,
+    /// Nobody is any more.
+    Emptied,
+    /// Only those who go at a pace.
+    Paced,
+    /// Somebody who is to go at once.
+    LockedOut,
 }
 
 /// Why a name is there.
@@ -43,6 +62,18 @@ struct Queues {
     next: Option<Instant>,
     /// Between two of them.
     pause: Duration,
+    pace: Pace,
+}
+
+/// How closing those who are locked out goes.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    /// Since when somebody is due.
+    since: Option<Instant>,
+    /// When the last turn was over.
+    rested: Option<Instant>,
+    /// What closing one took in it.
+    each: Duration,
 }
 
 /// Names in their order, each once: changes may come faster than they are dealt with, and to close somebody once is
@@ -87,23 +118,48 @@ impl Kicks {
         self.any.store(!queues.is_empty(), Ordering::Release);
     }
 
-    /// Closes who is due, for as long as a tick may take; `kick` is called without a lock. Whether that emptied the
-    /// queues.
-    pub(super) fn turn(&self, kick: impl Fn(&str, Why)) -> bool {
+    /// Closes who is due, for as long as a tick may take; `kick` is called without a lock. What is left then.
+    pub(super) fn turn(&self, kick: impl Fn(&str, Why)) -> Left {
         if !self.any.load(Ordering::Acquire) {
-            return false;
+            return Left::Nothing;
         }
         let start = Instant::now();
-        let mut now = start;
+        let length = self.begin(start);
+        let (mut now, mut closed) = (start, 0_u32);
         while let Some((name, why)) = self.take(now) {
             kick(&name, why);
             self.done.fetch_add(1, Ordering::AcqRel);
+            closed += 1;
             now = Instant::now();
-            if now.duration_since(start) >= TURN {
+            if now.duration_since(start) >= length {
                 break;
             }
         }
-        !self.any.load(Ordering::Acquire)
+        self.end_turn(now, (closed > 0).then(|| now.duration_since(start) / closed.max(1)))
+    }
+
+    /// How long a turn may be that starts now.
+    fn begin(&self, now: Instant) -> Duration {
+        // Whoever holds the lock is filling the queue; the next tick is soon.
+        let Ok(mut queues) = self.queues.try_lock() else { return TURN };
+        let due = u32::try_from(queues.now.order.len()).unwrap_or(u32::MAX);
+        queues.pace.turn(due, now)
+    }
+
+    fn end_turn(&self, now: Instant, each: Option<Duration>) -> Left {
+        let Ok(mut queues) = self.queues.try_lock() else { return Left::LockedOut };
+        let none_locked_out = queues.now.order.is_empty();
+        let pace = &mut queues.pace;
+        pace.rested = Some(now);
+        pace.each = each.unwrap_or(pace.each);
+        if none_locked_out {
+            pace.since = None;
+        }
+        match (none_locked_out, queues.is_empty()) {
+            (_, true) => Left::Emptied,
+            (true, false) => Left::Paced,
+            (false, false) => Left::LockedOut,
+        }
     }
 
     fn take(&self, now: Instant) -> Option<(Arc<str>, Why)> {
@@ -137,6 +193,29 @@ impl Queues {
         let late = now.checked_sub(Duration::from_millis(200)).unwrap_or(now);
         self.next = Some(self.next.map_or(now, |next| next.max(late)) + self.pause);
         Some((name, Why::Shrunk))
+    }
+}
+
+impl Pace {
+    /// How long a turn may be that starts now with so many due.
+    ///
+    /// Brokers with websockets turn once in 100 ms when they have nothing to do: a short turn in each would take a
+    /// minute for a thousand devices. So it is as long as all of them need to be gone in time, and no longer; and while
+    /// the loop has something to do, it has at least half of the time for that.
+    fn turn(&mut self, due: u32, now: Instant) -> Duration {
+        if due == 0 {
+            return TURN;
+        }
+        // The first turn finds out what one takes.
+        let rested = self.since.and(self.rested).unwrap_or(now);
+        let since = *self.since.get_or_insert(now);
+        let rest = now.saturating_duration_since(rested).min(GOAL);
+        let work = self.each.saturating_mul(due);
+        let left = GOAL.saturating_sub(now.saturating_duration_since(since)).saturating_sub(work);
+        // With turns of this length, and rests like the last one between them, the work is done when the time is over.
+        let needed =
+            if left.is_zero() { LONG_TURN } else { rest.mul_f64(work.as_secs_f64() / left.as_secs_f64()) };
+        needed.min(rest / 2).clamp(TURN, LONG_TURN)
     }
 }
 
@@ -220,9 +299,56 @@ mod tests {
     #[test]
     fn an_empty_turn_closes_nobody_and_the_last_one_says_so() {
         let kicks = Kicks::default();
-        assert!(!kicks.turn(|_, _| panic!("nobody is due")));
+        assert_eq!(kicks.turn(|_, _| panic!("nobody is due")), Left::Nothing);
         kicks.end(["a".to_owned()]);
-        assert!(kicks.turn(|name, why| assert_eq!((name, why), ("a", Why::LockedOut))));
+        let left = kicks.turn(|name, why| assert_eq!((name, why), ("a", Why::LockedOut)));
+        assert_eq!(left, Left::Emptied);
         assert_eq!((kicks.counts().due, kicks.counts().done), (1, 1));
+        kicks.pace(1, ["b".to_owned(), "c".to_owned()]);
+        assert_eq!(kicks.turn(|_, why| assert_eq!(why, Why::Shrunk)), Left::Paced);
+    }
+
+    #[test]
+    fn who_waits_for_a_slow_kick_is_not_forgotten() {
+        let kicks = Kicks::default();
+        kicks.end(["a".to_owned(), "b".to_owned()]);
+        assert_eq!(kicks.turn(|_, _| std::thread::sleep(TURN)), Left::LockedOut, "the loop is to turn soon");
+        assert_eq!(kicks.turn(|_, _| ()), Left::Emptied);
+    }
+
+    /// So many devices, each of which takes so many microseconds, in a loop that is elsewhere so long between two
+    /// turns: how long it takes until all are gone, and the longest turn.
+    fn lock_out(due: u32, each_us: u64, rest_ms: u64) -> (Duration, Duration) {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let (mut left, mut now, mut longest) = (due, start, Duration::ZERO);
+        let each = Duration::from_micros(each_us);
+        while left > 0 {
+            now += Duration::from_millis(rest_ms);
+            let turn = pace.turn(left, now);
+            let closed = u32::try_from(turn.as_micros() / u128::from(each_us) + 1).unwrap().min(left);
+            left -= closed;
+            now += each * closed;
+            longest = longest.max(each * closed);
+            (pace.rested, pace.each) = (Some(now), each);
+        }
+        (now - start, longest)
+    }
+
+    #[test]
+    fn many_who_are_locked_out_go_in_time_also_where_the_loop_rests() {
+        let ms = Duration::from_millis;
+        for (due, each_us) in [(1, 50), (100, 50), (500, 50), (1_000, 60), (2_000, 60)] {
+            let (took, longest) = lock_out(due, each_us, 100);
+            assert!(took <= ms(750) && longest <= ms(51), "{due}: {took:?}, turns of {longest:?}");
+        }
+        let (_, longest) = lock_out(100, 50, 100);
+        assert!(longest <= ms(3), "few need no long turns: {longest:?}");
+        let (took, longest) = lock_out(2_000, 60, 1);
+        assert!(
+            took <= ms(500) && longest <= ms(3),
+            "a loop with work goes on with it: {took:?}, {longest:?}"
+        );
+        let (took, _) = lock_out(100_000, 60, 100);
+        assert!(took <= Duration::from_secs(25), "{took:?}");
     }
 }

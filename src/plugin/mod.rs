@@ -34,6 +34,8 @@ pub use log::Refusal;
 
 use audit::{Audit, Event, Record, Under};
 use counters::{Counters, Publisher};
+use kicks::Left;
+use reauth::Ticks;
 
 use crate::{
     clock::UnixSeconds,
@@ -134,7 +136,7 @@ impl Plugin {
             let (errors, _) = loaded.report.count();
             return Err(StartError::Configuration { path: config, errors });
         };
-        look_at_broker_configuration(&snapshot, host)?;
+        let ticks = look_at_broker_configuration(&snapshot, host)?;
         let text = format!("version {}, {}", env!("CARGO_PKG_VERSION"), describe(&snapshot));
         log.write(host, Level::Info, &text);
         let counters = Arc::<Counters>::default();
@@ -158,7 +160,7 @@ impl Plugin {
             watcher: watch::Watcher::start(world, said).map_err(StartError::Watcher)?,
             snapshot,
             sessions,
-            reauth: reauth::Reauth::default(),
+            reauth: reauth::Reauth::new(ticks),
             log,
             kicks,
             admission,
@@ -221,18 +223,21 @@ impl Plugin {
         for (decision, reason) in self.watcher.outcomes() {
             self.tell(host, &self.snapshot.load()).reload(decision, reason);
         }
-        let emptied = self.kicks.turn(|name, why| {
+        let left = self.kicks.turn(|name, why| {
             host.kick(name);
             self.tell(host, &self.snapshot.load()).kick(name, why);
         });
-        if emptied {
+        if left == Left::Emptied {
             self.watcher.wake();
         }
         self.audit.tick(host, &self.log);
         if let Some(interval) = self.snapshot.load().settings().metrics.sys_interval {
             self.publisher.tick(host, &self.counters, interval);
         }
-        self.complete_log_ins(host)
+        match (self.complete_log_ins(host), left) {
+            (Wake::Soon, _) | (_, Left::LockedOut) => Wake::Soon,
+            (Wake::Later, Left::Nothing | Left::Emptied | Left::Paced) => Wake::Later,
+        }
     }
 
     /// Logs that an event was refused because it was not what the broker promises.
@@ -286,16 +291,18 @@ fn report_lines(report: &Report) -> Vec<(Level, String)> {
     lines
 }
 
-/// Refuses to guard a broker that would admit clients by itself, or that would not call us when it has to.
-fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<(), StartError> {
+/// Refuses to guard a broker that would admit clients by itself, or that would not call us when it has to; whether it
+/// will call the tick.
+fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<Ticks, StartError> {
+    let ticks = if host.ticks_with_per_listener_settings() { Ticks::Always } else { Ticks::Perhaps };
     let unreadable = StartError::UnreadableBrokerConfiguration;
     let command_line = std::fs::read("/proc/self/cmdline")
         .map_err(|error| unreadable(format!("/proc/self/cmdline: {error}")))?;
     // Without a configuration file there is no listener that could have the options.
-    let Some(path) = mosquitto_conf::files_in_command_line(&command_line) else { return Ok(()) };
+    let Some(path) = mosquitto_conf::files_in_command_line(&command_line) else { return Ok(Ticks::Always) };
     let settings = snapshot.settings();
     if settings.identity_options && settings.per_listener_settings {
-        return Ok(());
+        return Ok(ticks);
     }
     let directives = mosquitto_conf::read(&path).map_err(|error| unreadable(error.to_string()))?;
     let place = |found: &mosquitto_conf::Directive| format!("{}:{}", found.file.display(), found.line);
@@ -304,11 +311,11 @@ fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<
     {
         return Err(StartError::IdentityOption { place: place(found), option: found.key.clone() });
     }
-    if !settings.per_listener_settings
-        && !host.ticks_with_per_listener_settings()
-        && let Some(found) = mosquitto_conf::per_listener_settings(&directives)
-    {
-        return Err(StartError::NoTick { place: place(found) });
+    match mosquitto_conf::per_listener_settings(&directives) {
+        None => Ok(Ticks::Always),
+        Some(found) if ticks == Ticks::Perhaps && !settings.per_listener_settings => {
+            Err(StartError::NoTick { place: place(found) })
+        }
+        Some(_) => Ok(ticks),
     }
-    Ok(())
 }

@@ -11,18 +11,36 @@ use super::event::{BasicAuth, Session};
 use crate::ident::ANONYMOUS;
 
 /// What has been seen of the broker's loop.
-#[derive(Default)]
 pub(super) struct Reauth {
-    /// A tick has come at least once: the window below will be closed again.
+    /// A tick comes in every turn of the loop: the window below will be closed again.
+    will_tick: bool,
+    /// One has come.
     ticks: AtomicBool,
     /// Between our RELOAD and the next tick.
     window: AtomicBool,
 }
 
+/// Whether this broker calls the tick: 2.0.11 with `per_listener_settings` does not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ticks {
+    /// In every turn of its loop.
+    Always,
+    /// Nobody knows before one has come.
+    Perhaps,
+}
+
 impl Reauth {
-    /// Our RELOAD callback runs. In 2.0 the questions follow it without any work on sockets between (loop.c).
+    /// Nothing seen yet.
+    pub(super) fn new(ticks: Ticks) -> Self {
+        let will_tick = ticks == Ticks::Always;
+        Self { will_tick, ticks: AtomicBool::new(false), window: AtomicBool::new(false) }
+    }
+
+    /// Our RELOAD callback runs. In 2.0 the questions follow it without any work on sockets between (loop.c). SIGHUP may
+    /// come in the first turn, before any tick: sessions restored from disk are asked about then like any other.
     pub(super) fn reload(&self) {
-        self.window.store(self.ticks.load(Ordering::Acquire), Ordering::Release);
+        let closes_again = self.will_tick || self.ticks.load(Ordering::Acquire);
+        self.window.store(closes_again, Ordering::Release);
     }
 
     /// A tick: whoever asks from now on is new.
@@ -82,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_window_is_open_from_reload_to_tick() {
-        let reauth = Reauth::default();
+        let reauth = Reauth::new(Ticks::Perhaps);
         reauth.tick();
         assert!(!reauth.is_known(&event(Session::Undecided, false)));
         reauth.reload();
@@ -94,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_anonymous_websocket_client_of_before_gave_no_name() {
-        let reauth = Reauth::default();
+        let reauth = Reauth::new(Ticks::Perhaps);
         reauth.tick();
         let anonymous = |session, websocket| {
             let event = BasicAuth { username: Some(ANONYMOUS), ..event(session, websocket) };
@@ -111,14 +129,24 @@ mod tests {
 
     #[test]
     fn a_broker_without_ticks_never_opens_it() {
-        let reauth = Reauth::default();
+        let reauth = Reauth::new(Ticks::Perhaps);
         reauth.reload();
         assert!(!reauth.is_known(&event(Session::Undecided, false)));
     }
 
     #[test]
+    fn sighup_before_the_first_tick_opens_it_where_ticks_come() {
+        let reauth = Reauth::new(Ticks::Always);
+        assert!(!reauth.is_known(&event(Session::Undecided, false)));
+        reauth.reload();
+        assert!(reauth.is_known(&event(Session::Undecided, false)), "a session restored from disk");
+        reauth.tick();
+        assert!(!reauth.is_known(&event(Session::Undecided, false)));
+    }
+
+    #[test]
     fn what_the_broker_says_counts_whatever_the_window() {
-        let reauth = Reauth::default();
+        let reauth = Reauth::new(Ticks::Perhaps);
         reauth.tick();
         reauth.reload();
         assert!(!reauth.is_known(&event(Session::New, false)));

@@ -1,7 +1,9 @@
 //! Who is welcome no more: closed when connected, refused when coming back, given nothing meanwhile.
 
+use std::fs;
+
 use crate::support::{
-    Broker, Client, Conf, Door, DoorKind, Fleet, Kind, Login, Publish, Version, refused, wait_for,
+    Broker, Client, Conf, Door, DoorKind, Fleet, Kind, Login, Publish, Version, answered, refused, wait_for,
 };
 
 const SETTINGS: &str = "
@@ -168,6 +170,32 @@ broker_test!(who_is_locked_out_while_away_is_given_nothing, |kind| {
             Client::welcome(door, &Login { clean: true, expiry_s: 0, ..login.clone() }).disconnect();
         }
     }
+});
+
+broker_test!(many_who_are_locked_out_at_once_are_all_closed, |kind| {
+    let names: Vec<String> = (0..400).map(|number| format!("d{number}")).collect();
+    let registry = |state: &str| -> String {
+        let devices = names.iter().map(|name| format!("[{name}]\ncertificates = 'any'\n{state}\n"));
+        format!("version = 1\n[other]\n{}", devices.collect::<String>())
+    };
+    let fleet = Fleet::new("version = 1\n[auth]\npassword_file = 'passwd'\n", "version = 1\n[d]\n");
+    fleet.password(kind, "other", "right");
+    let hash = fs::read_to_string(fleet.path("passwd")).unwrap();
+    let hash = hash.trim().split_once(':').unwrap().1;
+    // One hash for all of them: making 400 takes longer than the test.
+    let with_hash = |state: &str| registry(&format!("password = '{hash}'\n{state}"));
+    fleet.write("devices.toml", &with_hash(""));
+    let broker = Broker::conf(kind).guarded_by(&fleet.config()).listener("tcp", DoorKind::Tcp, "").start();
+    let door = broker.door("tcp");
+    let mut other = answered(door, &Login::of("other")).unwrap();
+    let mut clients: Vec<_> = names.iter().map(|name| answered(door, &Login::of(name)).unwrap()).collect();
+    fleet.write("devices.toml", &with_hash("state = 'disabled'"));
+    for client in &mut clients {
+        client.ended();
+    }
+    broker.wait_for_kicks();
+    assert_eq!(broker.status().unwrap().kicks.done, 400);
+    other.ping().unwrap();
 });
 
 // Mosquitto 2.0.21 renews its list of keep-alive times at SIGHUP, and dies if a websocket client of the old one is still
