@@ -217,14 +217,15 @@ impl Broker {
         unsafe { (self.client_protocol)(client) == MP_WEBSOCKETS }
     }
 
-    /// Where the client is. Off the main thread nobody knows.
+    /// Where the client is. Off the main thread there is only the listener `http_api`, which gives its client, made on the
+    /// stack for the question, no address (http_api.c).
     ///
     /// # Safety
     ///
     /// `client` is a client of the broker.
     pub(super) unsafe fn peer(&self, client: *const sys::mosquitto) -> Peer {
         if !self.on_main_thread() {
-            return Peer::Unknown;
+            return Peer::Http;
         }
         // SAFETY: by this function's contract.
         let address = unsafe { (self.client_address)(client) };

@@ -155,7 +155,7 @@ impl Audit {
     fn put(&self, to: AuditTo, (event, peer): (Event, Peer), record: &Record<'_>) -> Option<String> {
         let address = match peer {
             Peer::Address(address) => Some(address.to_string()),
-            Peer::Websocket(_) => Some("websocket".to_owned()),
+            Peer::Websocket(_) | Peer::Http => Some(peer.to_string()),
             Peer::Unknown => None,
         };
         match to {

@@ -47,7 +47,9 @@ pub enum Peer {
     /// A websocket of a 2.0 broker, which takes the address from a header that the client writes (X-Forwarded-For): good
     /// enough to tell clients apart who do not lie, and not to be shown.
     Websocket(Option<IpAddr>),
-    /// A socket without an address, a session restored from disk, or another thread.
+    /// The listener `http_api` of 2.1, which asks from a thread of its own and tells no address: all its callers are one.
+    Http,
+    /// A socket without an address, or a session restored from disk.
     Unknown,
 }
 
@@ -56,6 +58,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Address(address) => write!(f, "{address}"),
             Self::Websocket(_) => f.write_str("websocket"),
+            Self::Http => f.write_str("http_api"),
             Self::Unknown => f.write_str("no address"),
         }
     }

@@ -151,7 +151,7 @@ pub(super) fn neighbourhood(peer: Peer) -> Peer {
     match peer {
         Peer::Address(address) => Peer::Address(network(address)),
         Peer::Websocket(claimed) => Peer::Websocket(claimed.map(network)),
-        Peer::Unknown => Peer::Unknown,
+        Peer::Http | Peer::Unknown => peer,
     }
 }
 

@@ -94,3 +94,28 @@ broker_test!(anonymous_clients_get_nothing_over_http, |kind| {
     assert_eq!(get(broker.door("http"), "version", "~anonymous:x"), 401);
     Client::welcome(broker.door("tcp"), &Login::new("c")).ping().unwrap();
 });
+
+broker_test!(who_guesses_over_http_is_held_off_there_and_nobody_elsewhere, |kind| {
+    if !kind.at_least(2, 1, 0) {
+        return;
+    }
+    let settings = "[everyone]\nsubscribe = ['/api/v1/version']\n[metrics]\nfile_interval = 1\n";
+    let fleet = Fleet::with_passwords(kind, settings, "[operator]\n[newcomer]\n");
+    let broker = start(kind, &fleet);
+    let door = broker.door("http");
+    assert_eq!(get(door, "version", "operator:right"), 200);
+    for number in 0..12 {
+        assert_eq!(get(door, "version", &format!("newcomer:guess{number}")), 401);
+    }
+    broker.wait_for_log("citronella: http_api: log-in held off: too many failures");
+    // Not even the right one, before the time is over: seconds by now, and more with each guess.
+    assert_eq!(get(door, "version", "newcomer:right"), 401);
+    for number in 0..40 {
+        assert_eq!(get(door, "version", &format!("name{number}:guess")), 401);
+    }
+    assert_eq!(get(door, "version", "operator:right"), 200, "who was right there before is known");
+    // Whoever has an address is none of those.
+    for name in ["newcomer", "operator"] {
+        Client::welcome(broker.door("tcp"), &Login::of(name)).disconnect();
+    }
+});

@@ -115,7 +115,7 @@ impl State {
 fn whose(peer: Peer) -> Option<IpAddr> {
     match neighbourhood(peer) {
         Peer::Address(network) => Some(network),
-        Peer::Websocket(_) | Peer::Unknown => None,
+        Peer::Websocket(_) | Peer::Http | Peer::Unknown => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whoever gives wrong passwords is held off, longer each time.
 //!
 //! Failures are counted for each device and address, and for each address. So an address is stopped whatever names
-//! it tries, and nobody can lock a device out from an address that is not the device's own.
+//! it tries, and nobody can lock a device out from an address that is not the device's own. All callers of 2.1's
+//! `http_api`, which tells no addresses, count as one that is nobody else's: who guesses there can hold up others there,
+//! except those who were right before, and nobody who has an address.
 
 use std::{
     collections::HashMap,
@@ -74,7 +76,8 @@ pub(super) enum Standing {
 
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 struct Key {
-    network: IpAddr,
+    /// `None` for `http_api`.
+    network: Option<IpAddr>,
     /// Stands for the name of the device; names are an attacker's choice, and as long as they like.
     device: Option<u64>,
 }
@@ -160,7 +163,11 @@ impl Throttle {
     }
 
     fn keys(&self, peer: Peer, device: &str) -> Option<[(Key, Scale); 2]> {
-        let Peer::Address(network) = neighbourhood(peer) else { return None };
+        let network = match neighbourhood(peer) {
+            Peer::Address(network) => Some(network),
+            Peer::Http => None,
+            Peer::Websocket(_) | Peer::Unknown => return None,
+        };
         let name = Some(self.names.hash_one(device));
         Some([(Key { network, device: name }, DEVICE), (Key { network, device: None }, ADDRESS)])
     }
@@ -293,6 +300,22 @@ mod tests {
             fail(&throttle, 100, (peer, "d"), now);
             assert_eq!(throttle.standing(peer, "d", now), Standing::Free);
         }
+    }
+
+    #[test]
+    fn callers_of_the_http_api_are_one_address_that_is_nobody_elses() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        throttle.succeeded(Peer::Http, "operator");
+        fail(&throttle, 10, (Peer::Http, "d"), now);
+        assert_eq!(left(&throttle, Peer::Http, "d", now), 16);
+        assert_eq!(left(&throttle, Peer::Http, "other", now), 0);
+        for number in 0..31 {
+            throttle.failed(Peer::Http, &format!("guess{number}"), now);
+        }
+        assert!(left(&throttle, Peer::Http, "other", now) > 0);
+        assert_eq!((left(&throttle, v4(1), "d", now), left(&throttle, v6(0, 0), "d", now)), (0, 0));
+        let known = throttle.standing(Peer::Http, "operator", now);
+        assert!(matches!(known, Standing::HeldOff { look: true, .. }), "{known:?}");
     }
 
     #[test]
