@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crate::support::{Broker, Client, Door, DoorKind, Fleet, Kind, Login, PATIENCE, Publish};
 
 /// The status of `GET /api/v1/THING` with these credentials (`name:password`).
-fn get(door: &Door, thing: &str, credentials: &str) -> u16 {
+pub(crate) fn get(door: &Door, thing: &str, credentials: &str) -> u16 {
     let mut request = format!("GET /api/v1/{thing} HTTP/1.1\r\nHost: broker.test\r\nConnection: close\r\n");
     if !credentials.is_empty() {
         write!(request, "Authorization: Basic {}\r\n", STANDARD.encode(credentials)).unwrap();

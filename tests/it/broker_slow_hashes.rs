@@ -19,7 +19,7 @@ const SETTINGS: &str = "[everyone]\nsubscribe = ['who/{device}']\npubsub = ['to/
 const SLOW: u32 = 40_000;
 
 /// Devices with slow hashes of the password `right`.
-fn slow_fleet(kind: Kind, settings: &str, names: &[&str]) -> Fleet {
+pub(crate) fn slow_fleet(kind: Kind, settings: &str, names: &[&str]) -> Fleet {
     fleet_with(kind, settings, (names, SLOW))
 }
 

@@ -7,7 +7,9 @@ use crate::{
     support::{Broker, Cmd, DoorKind, plugin},
 };
 
+mod brokers;
 mod install;
+mod symptoms;
 mod tables;
 
 fn page(name: &str) -> String {
