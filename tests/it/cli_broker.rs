@@ -1,11 +1,12 @@
 //! `citronella broker`: its certificate, put in place in one step, and the old one when that fails.
 
-use std::{fs, net::SocketAddr};
+use std::fs;
 
 use crate::{
+    cli_site::Site,
     cli_support::Home,
     pki_support::{accepts, judged_by_gnutls, run, verify},
-    support::{Broker, Client, Credential, Door, DoorKind, Login},
+    support::{Client, Login},
 };
 
 /// The key belongs to the certificate, and others accept it under this name.
@@ -117,24 +118,13 @@ fn killed_at_any_instant_the_pair_fits() {
 }
 
 broker_test!(a_running_broker_shows_the_new_one_or_the_old_one_comes_back, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    let lines = folder.join("citronella.conf");
-    let names = ["--name", "broker.test", "--address", &address, "--listen", &address];
-    home.init(&[&names[..], &["--mosquitto-conf", lines.to_str().unwrap()]].concat()).ok();
+    let (site, conf) = Site::new(kind, &[]);
+    let home = &site.home;
     home.ok(&["device", "add", "lamp", "--role", "sensor"]);
-    let broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
-    let place = SocketAddr::new(address.parse().unwrap(), 8883);
-    let own = Credential { certificate: home.path("lamp/lamp.crt"), key: home.path("lamp/lamp.key") };
-    let door = Door::tls(place, home.path("lamp/ca.crt")).showing(&own);
+    let broker = conf.start();
+    let door = site.own_door("lamp");
     drop(Client::welcome(&door, &Login::new("lamp")));
-    let (tell, place) = (format!("kill -HUP {}", broker.pid()), place.to_string());
+    let (tell, place) = (format!("kill -HUP {}", broker.pid()), site.place(8883).to_string());
     let renew = ["broker", "renew", "--probe", &place, "--reload-command"];
     let done = home.json(&[&renew[..], &[&tell]].concat());
     assert_eq!((&done["reloaded"], &done["seen"]), (&true.into(), &true.into()), "{done}");

@@ -1,11 +1,12 @@
 //! `citronella bundle`: what it makes is used as it stands, by the programs it is made for, with a real broker.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, path::Path};
 
 use crate::{
+    cli_site::Site,
     cli_support::Home,
     pki_support::run,
-    support::{Broker, Client, Cmd, Credential, Door, DoorKind, Kind, Login, Outcome},
+    support::{Broker, Client, Cmd, Kind, Login, Outcome},
 };
 
 const PASSPHRASE: &str = "marker-device-77";
@@ -21,37 +22,14 @@ struct Stage {
 
 impl Stage {
     fn new(kind: Kind) -> Self {
-        let home = Home::empty();
-        let conf = Broker::conf(kind);
-        let address = conf.address().to_string();
-        let folder = conf.dir().join("conf.d");
-        fs::create_dir(&folder).unwrap();
-        let path = folder.join("citronella.conf");
-        home.init(&[
-            "--name",
-            "broker.test",
-            "--address",
-            &address,
-            "--listen",
-            &address,
-            "--mosquitto-conf",
-            path.to_str().unwrap(),
-        ])
-        .ok();
+        let (site, conf) = Site::new(kind, &[]);
+        let home = &site.home;
         home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
         home.ok(&["device", "add", "watcher", "--role", "viewer"]);
-        let broker = conf
-            .line(&format!("include_dir {}", folder.display()))
-            .listener("settled", DoorKind::Unix, "")
-            .start();
-        let door = Door::tls(SocketAddr::new(address.parse().unwrap(), 8883), home.path("watcher/ca.crt"));
-        let own = Credential {
-            certificate: home.path("watcher/watcher.crt"),
-            key: home.path("watcher/watcher.key"),
-        };
-        let mut watcher = Client::welcome(&door.showing(&own), &Login::new("watcher"));
+        let broker = conf.start();
+        let mut watcher = Client::welcome(&site.own_door("watcher"), &Login::new("watcher"));
         assert_eq!(watcher.subscribe("sensors/#"), 2);
-        Self { home, host: address, _broker: broker, watcher }
+        Self { home: site.home, host: site.address, _broker: broker, watcher }
     }
 
     fn bundle(&self, arguments: &[&str]) -> Cmd {

@@ -1,14 +1,15 @@
 //! `citronella ca crl`: lists that foreign judges and real brokers go by.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, path::Path};
 
 use citronella::pki::crl;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    cli_site::Site,
     cli_support::Home,
     pki_support::{accepts, refuses, run, verify},
-    support::{Broker, Client, Credential, Door, DoorKind, Login, Refused},
+    support::{Client, Login, Refused},
 };
 
 fn with_two(more: &[&str]) -> Home {
@@ -141,39 +142,26 @@ fn killed_at_any_instant_there_is_a_whole_list() {
 }
 
 broker_test!(a_broker_with_crlfile_goes_by_it, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    let lines = folder.join("citronella.conf");
+    let (site, conf) = Site::bare(kind);
+    let home = &site.home;
     home.cmd(&["ca", "init", "--issuing"]).env("CITRONELLA_ROOT_PASSPHRASE", "marker-root-77").ok();
-    let names = ["--name", "broker.test", "--address", &address, "--listen", &address];
-    home.init(&[&names[..], &["--mosquitto-conf", lines.to_str().unwrap()]].concat()).ok();
+    site.init(&[]);
     for name in ["lamp", "lost"] {
         home.ok(&["device", "add", name, "--role", "sensor"]);
     }
     home.ok(&["ca", "crl"]);
-    let text = fs::read_to_string(&lines).unwrap();
-    fs::write(&lines, format!("{text}crlfile {}\n", home.path("etc/tls/crl.pem").display())).unwrap();
-    let broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
-    let door = Door::tls(SocketAddr::new(address.parse().unwrap(), 8883), home.path("lamp/ca.crt"));
-    let own = |name: &str| Credential {
-        certificate: home.path(&format!("{name}/{name}.crt")),
-        key: home.path(&format!("{name}/{name}.key")),
-    };
+    let text = fs::read_to_string(site.lines()).unwrap();
+    fs::write(site.lines(), format!("{text}crlfile {}\n", home.path("etc/tls/crl.pem").display())).unwrap();
+    let broker = conf.start();
     for name in ["lamp", "lost"] {
-        drop(Client::welcome(&door.clone().showing(&own(name)), &Login::new(name)));
+        drop(Client::welcome(&site.own_door(name), &Login::new(name)));
     }
     // By the list alone: the registry still has it.
     let devices = home.devices();
     home.ok(&["cert", "revoke", "lost"]);
     home.write("etc/devices.toml", devices);
     broker.reload();
-    drop(Client::welcome(&door.clone().showing(&own("lamp")), &Login::new("lamp")));
-    let refused = Client::unwelcome(&door.clone().showing(&own("lost")), &Login::new("lost"));
+    drop(Client::welcome(&site.own_door("lamp"), &Login::new("lamp")));
+    let refused = Client::unwelcome(&site.own_door("lost"), &Login::new("lost"));
     assert!(matches!(&refused, Refused::Below(why) if why.contains("CertificateRevoked")), "{refused:?}");
 });

@@ -1,14 +1,15 @@
 //! `citronella cert renew` and `needs-renewal`: the next certificate, and whether it is time for it.
 
-use std::{fs, net::SocketAddr};
+use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
+    cli_site::Site,
     cli_support::Home,
     pki_support::{accepts, run, verify},
-    support::{Broker, Client, Credential, Door, DoorKind, Login, Refused},
+    support::{Client, Login, Refused},
 };
 
 const NOT_AUTHORIZED: u8 = 0x87;
@@ -161,38 +162,25 @@ fn needs_renewal_tells_by_its_status() {
 }
 
 broker_test!(both_certificates_are_let_in_while_they_overlap, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    let lines = folder.join("citronella.conf");
-    let names = ["--name", "broker.test", "--address", &address, "--listen", &address];
-    home.init(&[&names[..], &["--mosquitto-conf", lines.to_str().unwrap()]].concat()).ok();
+    let (site, conf) = Site::new(kind, &[]);
+    let home = &site.home;
     home.ok(&["device", "add", "lamp", "--role", "sensor"]);
     for name in ["second", "third"] {
         fs::create_dir(home.path(name)).unwrap();
     }
     home.ok(&["cert", "renew", "lamp", "--out", "second"]);
-    let broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
-    let door = Door::tls(SocketAddr::new(address.parse().unwrap(), 8883), home.path("lamp/ca.crt"));
-    let own = |folder: &str| Credential {
-        certificate: home.path(&format!("{folder}/lamp.crt")),
-        key: home.path(&format!("{folder}/lamp.key")),
-    };
+    let broker = conf.start();
+    let door = |folder: &str| site.door("lamp", 8883).showing(&site.credential(folder));
     for folder in ["lamp", "second/lamp"] {
-        drop(Client::welcome(&door.clone().showing(&own(folder)), &Login::new("lamp")));
+        drop(Client::welcome(&door(folder), &Login::new("lamp")));
     }
     home.ok(&["cert", "renew", "lamp", "--out", "third", "--overlap", "0"]);
     // The end is a whole second, and counts as part of the life.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     broker.reload();
     for folder in ["lamp", "second/lamp"] {
-        let refused = Client::unwelcome(&door.clone().showing(&own(folder)), &Login::new("lamp"));
+        let refused = Client::unwelcome(&door(folder), &Login::new("lamp"));
         assert_eq!(refused, Refused::Connack(NOT_AUTHORIZED), "{folder}");
     }
-    drop(Client::welcome(&door.clone().showing(&own("third/lamp")), &Login::new("lamp")));
+    drop(Client::welcome(&door("third/lamp"), &Login::new("lamp")));
 });

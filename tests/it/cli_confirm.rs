@@ -1,14 +1,11 @@
 //! Verbs that change who may connect wait until a real broker has the change in force, or say why it has not.
 
-use std::{fs, net::SocketAddr};
-
 use citronella::status::Attempt;
 
 use crate::{
-    cli_support::Home,
+    cli_site::Site,
     support::{
-        Broker, Client, Cmd, Conf, Credential, Door, DoorKind, Fleet, Kind, Login, Outcome, admitted,
-        refused, wait_for,
+        Broker, Client, Cmd, Conf, DoorKind, Fleet, Kind, Login, Outcome, admitted, refused, wait_for,
     },
 };
 
@@ -124,27 +121,16 @@ broker_test!(status_tells_of_a_real_plugin, |kind| {
 });
 
 broker_test!(a_revoked_certificate_is_told_to_be_out, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    let lines = folder.join("citronella.conf");
-    let names = ["--name", "broker.test", "--address", &address, "--listen", &address];
-    home.init(&[&names[..], &["--mosquitto-conf", lines.to_str().unwrap()]].concat()).ok();
+    let (site, conf) = Site::new(kind, &[]);
+    let home = &site.home;
     home.ok(&["device", "add", "lamp", "--role", "sensor"]);
-    let _broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
+    let _broker = conf.start();
     let running = || home.json(&["status"])["plugin"]["running"].as_bool().filter(|running| *running);
     assert!(wait_for(running).is_some());
-    let door = Door::tls(SocketAddr::new(address.parse().unwrap(), 8883), home.path("lamp/ca.crt"));
-    let own = Credential { certificate: home.path("lamp/lamp.crt"), key: home.path("lamp/lamp.key") };
-    let mut lamp = Client::welcome(&door.showing(&own), &Login::new("lamp"));
+    let mut lamp = Client::welcome(&site.own_door("lamp"), &Login::new("lamp"));
     let outcome = home.run(&["cert", "revoke", "lamp", "--wait", "30"]);
     assert_eq!((outcome.status, &*outcome.stdout), (Some(0), "1 certificate is revoked\n"), "{outcome:?}");
     assert!(outcome.stderr.contains("the broker has it in force"), "{outcome:?}");
     lamp.ended();
-    Client::unwelcome(&door.showing(&own), &Login::new("lamp"));
+    Client::unwelcome(&site.own_door("lamp"), &Login::new("lamp"));
 });

@@ -1,11 +1,12 @@
 //! `citronella init`: from nothing to a broker that is guarded.
 
-use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt as _};
+use std::{fs, os::unix::fs::MetadataExt as _};
 
 use crate::{
+    cli_site::Site,
     cli_support::{CA_PASSPHRASE, Home},
     pki_support::{accepts, run, verify},
-    support::{Broker, Client, Credential, Door, DoorKind, Login, Publish, Refused},
+    support::{Client, Door, Login, Publish, Refused},
 };
 
 const NOT_AUTHORIZED: u8 = 0x87;
@@ -175,58 +176,30 @@ fn killed_at_any_instant_it_is_completed_by_running_it_again() {
 }
 
 broker_test!(the_lines_for_mosquitto_make_a_guarded_broker, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    home.init(&[
-        "--name",
-        "broker.test",
-        "--address",
-        &address,
-        "--listen",
-        &address,
-        "--password-listener",
-        "--password-file",
-        "passwd",
-        "--mosquitto-conf",
-        folder.join("citronella.conf").to_str().unwrap(),
-    ])
-    .ok();
+    let (site, conf) = Site::new(kind, &["--password-listener", "--password-file", "passwd"]);
+    let home = &site.home;
     home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
     home.ok(&["device", "add", "phone", "--role", "viewer", "--no-certificate"]);
     let password = home.ok(&["password", "generate", "phone"]);
-    let broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
-    let door =
-        |port: u16| Door::tls(SocketAddr::new(address.parse().unwrap(), port), home.path("thunder10/ca.crt"));
-    let own = Credential {
-        certificate: home.path("thunder10/thunder10.crt"),
-        key: home.path("thunder10/thunder10.key"),
-    };
-    let mut thunder = Client::welcome(&door(8883).showing(&own), &Login::new("thunder10"));
+    let broker = conf.start();
+    let (own, others) = (site.own_door("thunder10"), site.door("thunder10", 8884));
+    let mut thunder = Client::welcome(&own, &Login::new("thunder10"));
     let phone = Login::new("phone").user("phone");
-    let mut reader = Client::welcome(&door(8884), &phone.clone().password(password.trim_end()));
+    let mut reader = Client::welcome(&others, &phone.clone().password(password.trim_end()));
     assert_eq!(reader.subscribe("sensors/#"), 2);
     assert_eq!(thunder.publish(&Publish::to("sensors/thunder10/kwh").payload("7")), 0);
     assert_eq!(reader.receive().payload, b"7");
     assert_eq!(thunder.publish(&Publish::to("sensors/other/kwh")), NOT_AUTHORIZED);
     for refused in [
-        Client::unwelcome(&door(8884), &phone.password("wrong")),
-        Client::unwelcome(&door(8884), &Login::new("anybody")),
+        Client::unwelcome(&others, &phone.password("wrong")),
+        Client::unwelcome(&others, &Login::new("anybody")),
         Client::unwelcome(broker.door("settled"), &Login::new("anybody")),
     ] {
         assert_eq!(refused, Refused::Connack(NOT_AUTHORIZED));
     }
     home.ok(&["cert", "revoke", "thunder10"]);
     broker.reload();
-    assert_eq!(
-        Client::unwelcome(&door(8883).showing(&own), &Login::new("thunder10")),
-        Refused::Connack(NOT_AUTHORIZED)
-    );
+    assert_eq!(Client::unwelcome(&own, &Login::new("thunder10")), Refused::Connack(NOT_AUTHORIZED));
     assert!(!broker.log().contains(CA_PASSPHRASE));
 });
 
@@ -257,24 +230,15 @@ fn lines_of_others_that_would_undo_the_guard_are_pointed_out() {
 }
 
 broker_test!(a_listener_that_was_open_to_all_is_guarded_too, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    let path = folder.join("citronella.conf");
-    home.init(&["--address", &address, "--listen", &address, "--mosquitto-conf", path.to_str().unwrap()])
-        .ok();
+    let (site, conf) = Site::new(kind, &[]);
     // As many guides say to make it, read before and after ours.
     for (name, port) in [("a.conf", 1883), ("z.conf", 1884)] {
-        fs::write(folder.join(name), format!("listener {port} {address}\nallow_anonymous true\n")).unwrap();
+        let lines = format!("listener {port} {}\nallow_anonymous true\n", site.address);
+        fs::write(site.folder.join(name), lines).unwrap();
     }
-    let _broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
+    let _broker = conf.start();
     for port in [1883, 1884] {
-        let door = Door::tcp(SocketAddr::new(address.parse().unwrap(), port));
+        let door = Door::tcp(site.place(port));
         assert_eq!(
             Client::unwelcome(&door, &Login::new("anybody")),
             Refused::Connack(NOT_AUTHORIZED),
@@ -284,30 +248,21 @@ broker_test!(a_listener_that_was_open_to_all_is_guarded_too, |kind| {
 });
 
 broker_test!(what_a_stock_broker_opens_for_its_own_machine_stays_open, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address().to_string();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
+    let (site, conf) = Site::bare(kind);
+    let (home, address) = (&site.home, &site.address);
     // As Debian has it.
-    let main = format!("persistence true\nlog_type all\ninclude_dir {}\n", folder.display());
+    let main = format!("persistence true\nlog_type all\ninclude_dir {}\n", site.folder.display());
     fs::write(conf.dir().join("mosquitto.conf"), main).unwrap();
-    let path = folder.join("citronella.conf");
-    let told = home
-        .init(&["--address", &address, "--listen", &address, "--mosquitto-conf", path.to_str().unwrap()])
-        .ok();
+    let told = site.init(&[]);
     assert!(told.contains("Port 1883 stays open") && !told.contains("closes"), "{told}");
-    let lines = fs::read_to_string(&path).unwrap();
+    let lines = fs::read_to_string(site.lines()).unwrap();
     assert_eq!(lines.matches("\nlistener 1883 localhost\n").count(), 1, "{lines}");
     home.ok(&["device", "add", "ha", "--role", "viewer", "--no-certificate"]);
     let password = home.ok(&["password", "generate", "ha"]);
     // Other tests have brokers too: this one's `localhost` is its own address.
-    fs::write(&path, lines.replace("1883 localhost", &format!("1883 {address}"))).unwrap();
-    let _broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
-    let door = Door::tcp(SocketAddr::new(address.parse().unwrap(), 1883));
+    fs::write(site.lines(), lines.replace("1883 localhost", &format!("1883 {address}"))).unwrap();
+    let _broker = conf.start();
+    let door = Door::tcp(site.place(1883));
     let login = Login::new("ha").user("ha");
     let mut client = Client::welcome(&door, &login.clone().password(password.trim_end()));
     assert_eq!(client.subscribe("sensors/#"), 2);

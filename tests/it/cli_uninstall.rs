@@ -1,10 +1,11 @@
 //! `citronella uninstall`: the broker as it was before `init`.
 
-use std::{fs, net::SocketAddr};
+use std::fs;
 
 use crate::{
+    cli_site::Site,
     cli_support::Home,
-    support::{Broker, Client, Door, DoorKind, Login},
+    support::{Client, Door, Login},
 };
 
 /// `init` has run beside a stock configuration.
@@ -84,21 +85,12 @@ fn a_file_that_is_not_ours_is_left_alone() {
 }
 
 broker_test!(after_it_the_broker_starts_without_the_plugin, |kind| {
-    let home = Home::empty();
-    let conf = Broker::conf(kind);
-    let address = conf.address();
-    let folder = conf.dir().join("conf.d");
-    fs::create_dir(&folder).unwrap();
-    let own = folder.join("citronella.conf");
-    let own = own.to_str().unwrap();
-    home.init(&["--listen", &address.to_string(), "--mosquitto-conf", own]).ok();
-    home.ok(&["uninstall", "--yes", "--mosquitto-conf", own]);
-    fs::write(folder.join("mine.conf"), format!("listener 1883 {address}\nallow_anonymous true\n")).unwrap();
-    let broker = conf
-        .line(&format!("include_dir {}", folder.display()))
-        .listener("settled", DoorKind::Unix, "")
-        .start();
-    Client::welcome(&Door::tcp(SocketAddr::new(address.into(), 1883)), &Login::new("anybody"));
+    let (site, conf) = Site::new(kind, &[]);
+    site.home.ok(&["uninstall", "--yes", "--mosquitto-conf", site.lines().to_str().unwrap()]);
+    let mine = format!("listener 1883 {}\nallow_anonymous true\n", site.address);
+    fs::write(site.folder.join("mine.conf"), mine).unwrap();
+    let broker = conf.start();
+    Client::welcome(&Door::tcp(site.place(1883)), &Login::new("anybody"));
     let log = broker.log();
     assert!(!log.contains("citronella.conf") && !log.to_lowercase().contains("plugin"), "{log}");
 });

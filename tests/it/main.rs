@@ -65,6 +65,7 @@ mod cli_init;
 mod cli_init_refusals;
 mod cli_password;
 mod cli_secrets;
+mod cli_site;
 mod cli_status;
 mod cli_sudo;
 mod cli_support;
