@@ -173,7 +173,7 @@ fn make(
     };
     let delivered =
         cert::Order::prepare(world, output, name, &arguments.certificate)?.deliver(world, output)?;
-    registry::add_certificate(world, name, &delivered.certificate()?)?;
+    registry::add_certificate(world, name, delivered.certificate())?;
     let folder = arguments.certificate.out().join(folder_name(name));
     output.say(&format_args!("made: key and certificate, {}", folder.display()));
     let source = Source::read(&folder, name, arguments)?;

@@ -16,13 +16,15 @@ use super::{
     world::World,
 };
 
+mod options;
 mod order;
 mod renew;
 mod revoke;
 mod sign;
 mod verify;
 
-pub(crate) use order::{IssueOptions, Order};
+pub(crate) use options::{IssueOptions, warn_of_host};
+pub(crate) use order::{Order, in_folder, listing};
 
 /// Issue, revoke and look at certificates
 #[derive(clap::Subcommand)]

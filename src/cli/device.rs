@@ -20,6 +20,9 @@ use super::{
 };
 use view::{Table, View, roles, view};
 
+mod export;
+mod import;
+mod sheet;
 mod view;
 
 /// Add, show and change devices
@@ -30,6 +33,20 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  citronella device add thunder10 --role sensor\n  citronella device add gw-7 --role gateway --attr site=rome --key-passphrase\n  citronella device add phone --role viewer --no-certificate \\\n    && citronella password generate phone"
     )]
     Add(Add),
+    /// Register many devices at once, from a CSV file, each with a folder of what it connects with
+    ///
+    /// The first line names the columns: `name`, and as wanted `role` (several with semicolons between), `attr.NAME`,
+    /// `auth`, `state` and `credentials` (certificate, password, both, none, any-certificate). All mistakes are told
+    /// before anything changes. Interrupted, doing it again completes it: devices that are there are left alone.
+    #[command(
+        after_help = "Examples:\n  citronella device import devices.csv --dry-run\n  citronella device import devices.csv --out /media/stick"
+    )]
+    Import(import::Import),
+    /// Write the devices as a CSV file that `import` reads, without anything secret
+    #[command(
+        after_help = "Rules and certificates of devices do not stand in it, nor do passwords; `import` makes new ones.\n\nExamples:\n  citronella device export > devices.csv\n  citronella device export --output devices.csv"
+    )]
+    Export(export::Export),
     /// List the devices
     #[command(after_help = "Example:\n  citronella device list --role sensor")]
     List {
@@ -141,6 +158,8 @@ fn word<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, String> {
 pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
     match verb {
         Verb::Add(add) => self::add(world, output, add),
+        Verb::Import(import) => import::import(world, output, &import),
+        Verb::Export(export) => export::export(world, output, &export),
         Verb::List { state, role } => list(world, output, state, role.as_deref()),
         Verb::Show { name } => show(world, output, &name),
         Verb::Set(set) => self::set(world, output, &set),
@@ -161,6 +180,7 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         roles: properties.roles,
         attributes: properties.attributes,
         auth: properties.auth.unwrap_or_default(),
+        ..NewDevice::default()
     };
     // Before anything is asked for.
     let snapshot = check::load(world)?;
@@ -196,7 +216,7 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
             shell::name(name.as_str())
         ))
     })?;
-    registry::add_certificate(world, &name, &delivered.certificate()?)?;
+    registry::add_certificate(world, &name, delivered.certificate())?;
     output.result(&delivered, &delivered)?;
     Ok(Outcome::Yes)
 }

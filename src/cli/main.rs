@@ -28,6 +28,7 @@ mod pages;
 mod passphrase;
 mod password;
 mod probe;
+mod progress;
 mod registry;
 mod rights;
 mod shell;

@@ -178,6 +178,11 @@ impl Output {
         }
     }
 
+    /// Whether [`Self::say`] says anything.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.format == Format::Human
+    }
+
     /// Warns, in every format.
     pub(crate) fn warn(&self, text: &str) {
         let _ = writeln!(io::stderr(), "citronella: warning: {}", Visible(text));

@@ -24,6 +24,9 @@ pub enum MakeError {
     /// Mosquitto up to 2.1.2 gives plugins what stands before the first NUL.
     #[error("a password cannot contain a NUL byte: the broker cuts it off there")]
     Nul,
+    /// A fast hash would give it away.
+    #[error("this is no password that was generated here")]
+    NotGenerated,
     /// Would be no password at all.
     #[error("a password has at least one character")]
     Empty,
@@ -76,7 +79,26 @@ pub fn generate() -> Result<Generated, MakeError> {
 /// SOURCE: RFC 4648 section 6, in lower case: no 0, 1, 8 or 9 to be taken for letters.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
+/// Digits between two hyphens.
+const GROUP: usize = 4;
+/// Groups in a generated password.
+const GROUPS: usize = 8;
+
 impl PasswordHash {
+    /// The hash of a password that [`generate`] made earlier, with a fresh salt.
+    ///
+    /// # Errors
+    ///
+    /// The text is not what one looks like, or the system gives no random bytes.
+    pub fn of_generated(text: &[u8]) -> Result<Self, MakeError> {
+        let groups: Vec<&[u8]> = text.split(|byte| *byte == b'-').collect();
+        let whole = |group: &&[u8]| group.len() == GROUP && group.iter().all(|byte| BASE32.contains(byte));
+        if groups.len() != GROUPS || !groups.iter().all(whole) {
+            return Err(MakeError::NotGenerated);
+        }
+        Self::new(Kind::Sha512, text)
+    }
+
     /// A hash with a fresh salt of what a person chose.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! What a device gets: a folder with its certificate, its key, the authority's certificate and the line to try it with.
+//! What a device gets: a folder with its credentials, the authority's certificate and the line to try them with.
 //!
 //! ```text
 //! thunder10/          0700
 //!   ca.crt            0644  what to trust
-//!   thunder10.crt     0644  the chain
-//!   thunder10.key     0600  encrypted if there is a passphrase; absent if it was made on the device
+//!   thunder10.crt     0644  the chain, if it has a certificate
+//!   thunder10.key     0600  its key, encrypted if there is a passphrase; absent if it was made on the device
+//!   thunder10.password 0600 its password, if one was made with the folder
 //!   connect.txt       0644  the mosquitto_pub line
 //! ```
 #![forbid(unsafe_code)]
@@ -15,7 +16,7 @@ use thiserror::Error;
 
 pub use super::folder::{FolderError, OnExisting, exchange};
 use super::{
-    folder::{self, NewFile},
+    folder::{self, NewFile, NewFolder},
     issue::Certified,
     key::{KeyError, PrivateKey},
 };
@@ -61,12 +62,12 @@ pub enum BundleError {
 pub struct Bundle<'a> {
     /// The device; the folder and files are called after it.
     pub name: &'a DeviceName,
-    /// Its certificate.
-    pub certified: &'a Certified,
+    /// What it shows, if that is a certificate: this one, with its key plain, encrypted or absent.
+    pub certificate: Option<(&'a Certified, KeyFile<'a>)>,
+    /// What it gives, if a password was made for it.
+    pub password: Option<&'a Secret>,
     /// The authority's certificate.
     pub ca_pem: &'a str,
-    /// Plain, encrypted or absent.
-    pub key: KeyFile<'a>,
     /// For the line to paste.
     pub connect: Try<'a>,
 }
@@ -100,61 +101,99 @@ pub fn check(parent: &Path, name: &DeviceName, on_existing: OnExisting) -> Resul
 /// As [`check`], or the file system refuses.
 pub fn write(parent: &Path, bundle: &Bundle<'_>, on_existing: OnExisting) -> Result<PathBuf, BundleError> {
     check(parent, bundle.name, on_existing)?;
-    let folder = folder_name(bundle.name);
-    let key = match bundle.key {
-        KeyFile::Plain(key) => Some(key.to_plain_pem()?),
-        KeyFile::Encrypted(key, passphrase, iterations) => {
-            Some(key.to_encrypted_pem(passphrase, iterations)?)
+    Ok(folder::write(parent, bundle.folder()?, on_existing)?)
+}
+
+/// The same for many, which takes the disk about as long as a few.
+///
+/// # Errors
+///
+/// As [`write()`]; some of the folders may be there then.
+pub fn write_all(parent: &Path, bundles: &[Bundle<'_>], on_existing: OnExisting) -> Result<(), BundleError> {
+    let folders = bundles.iter().map(Bundle::folder).collect::<Result<Vec<_>, _>>()?;
+    Ok(folder::write_all(parent, &folders, on_existing)?)
+}
+
+impl Bundle<'_> {
+    fn folder(&self) -> Result<NewFolder, KeyError> {
+        let folder = folder_name(self.name);
+        let ours = file_names(&folder);
+        let [ca, certificate, key_name, password, connect] = &ours;
+        let mut files = vec![NewFile::public(ca, self.ca_pem.to_owned())];
+        if let Some((certified, key)) = self.certificate {
+            files.push(NewFile::public(certificate, certified.chain_pem().to_owned()));
+            let key = match key {
+                KeyFile::Plain(key) => Some(key.to_plain_pem()?),
+                KeyFile::Encrypted(key, passphrase, iterations) => {
+                    Some(key.to_encrypted_pem(passphrase, iterations)?)
+                }
+                KeyFile::OnDevice => None,
+            };
+            files.extend(key.map(|key| NewFile::private(key_name, key)));
         }
-        KeyFile::OnDevice => None,
-    };
-    let [ca, certificate, key_name, connect] = file_names(&folder);
-    let mut files = vec![
-        NewFile::public(&ca, bundle.ca_pem.to_owned()),
-        NewFile::public(&certificate, bundle.certified.chain_pem().to_owned()),
-    ];
-    files.extend(key.map(|key| NewFile::private(&key_name, key)));
-    files.push(NewFile::public(&connect, connect_text(bundle, &folder)));
-    Ok(folder::write(parent, &folder, &files, (on_existing, &file_names(&folder)))?)
+        if let Some(text) = self.password {
+            files.push(NewFile::private(password, Secret::new([text.expose(), b"\n"].concat())));
+        }
+        files.push(NewFile::public(connect, self.connect_text(&folder)));
+        Ok(NewFolder { name: folder, files, ours: ours.into() })
+    }
+
+    /// `connect.txt`.
+    fn connect_text(&self, folder: &str) -> String {
+        let until = |(certified, _): (&Certified, _)| {
+            format!(
+                ", certificate valid until {}, serial {}",
+                certified.period.not_after, certified.entry.serial
+            )
+        };
+        let asked = match self.certificate {
+            Some((_, KeyFile::Plain(_))) => {
+                "The key is not encrypted: whoever has this folder is the device.".to_owned()
+            }
+            Some((_, KeyFile::Encrypted(..))) => "It asks for the passphrase of the key.".to_owned(),
+            Some((_, KeyFile::OnDevice)) => format!(
+                "The key is where it was made; call it {folder}.key, and put it beside these files there."
+            ),
+            None => "Whoever has the password is the device.".to_owned(),
+        };
+        let shows = (self.certificate.is_some(), self.password.is_some());
+        format!(
+            "Device {}{}.\nType this inside this folder. {asked}\n\n{}\n",
+            self.name,
+            self.certificate.map(until).unwrap_or_default(),
+            connect_line(self.connect, (self.name, shows)),
+        )
+    }
 }
 
 /// What a bundle's files are called.
-fn file_names(folder: &str) -> [String; 4] {
-    [CA.to_owned(), format!("{folder}.crt"), format!("{folder}.key"), CONNECT.to_owned()]
+fn file_names(folder: &str) -> [String; 5] {
+    [
+        CA.to_owned(),
+        format!("{folder}.crt"),
+        format!("{folder}.key"),
+        format!("{folder}.password"),
+        CONNECT.to_owned(),
+    ]
 }
 
-/// `connect.txt`.
-fn connect_text(bundle: &Bundle<'_>, folder: &str) -> String {
-    let asked = match bundle.key {
-        KeyFile::Plain(_) => "The key is not encrypted: whoever has this folder is the device.".to_owned(),
-        KeyFile::Encrypted(..) => "It asks for the passphrase of the key.".to_owned(),
-        KeyFile::OnDevice => format!(
-            "The key is where it was made; call it {folder}.key, and put it beside these files there."
-        ),
-    };
-    format!(
-        "Device {}, certificate valid until {}, serial {}.\n\
-         Type this inside this folder. {asked}\n\n\
-         {}\n",
-        bundle.name,
-        bundle.certified.period.not_after,
-        bundle.certified.entry.serial,
-        connect_line(bundle.connect, folder),
-    )
-}
-
-/// The `mosquitto_pub` line for the files of a folder with that name, to be typed inside it.
+/// The `mosquitto_pub` line for the files of a device's folder, to be typed inside it; the device shows a certificate,
+/// gives a password, or both.
 #[must_use]
-pub fn connect_line(connect: Try<'_>, folder: &str) -> String {
-    let (certificate, key) = (format!("{folder}.crt"), format!("{folder}.key"));
-    format!(
-        "mosquitto_pub -h {} -p {} --cafile {CA} --cert {} --key {} -t {} -m hello",
-        shell_word(connect.host),
-        connect.port,
-        shell_word(&certificate),
-        shell_word(&key),
-        shell_word(connect.topic),
-    )
+pub fn connect_line(
+    connect: Try<'_>,
+    (name, (certificate, password)): (&DeviceName, (bool, bool)),
+) -> String {
+    let [_, crt, key, secret, _] = file_names(&folder_name(name)).map(|file| shell_word(&file));
+    let mut line = format!("mosquitto_pub -h {} -p {} --cafile {CA}", shell_word(connect.host), connect.port);
+    if certificate {
+        line.push_str(&format!(" --cert {crt} --key {key}"));
+    }
+    if password {
+        line.push_str(&format!(" -u {} -P \"$(cat {secret})\"", shell_word(name.as_str())));
+    }
+    line.push_str(&format!(" -t {} -m hello", shell_word(connect.topic)));
+    line
 }
 
 #[cfg(test)]
@@ -174,8 +213,12 @@ mod tests {
     fn the_line_is_one_command_whatever_the_name_is() {
         let connect = Try { host: "gw.local", port: 8883, topic: "sensors/it's/#" };
         assert_eq!(
-            connect_line(connect, "a b"),
+            connect_line(connect, (&DeviceName::new("a b").unwrap(), (true, false))),
             r"mosquitto_pub -h gw.local -p 8883 --cafile ca.crt --cert 'a b.crt' --key 'a b.key' -t 'sensors/it'\''s/#' -m hello"
+        );
+        assert_eq!(
+            connect_line(connect, (&DeviceName::new("a b").unwrap(), (false, true))),
+            r#"mosquitto_pub -h gw.local -p 8883 --cafile ca.crt -u 'a b' -P "$(cat 'a b.password')" -t 'sensors/it'\''s/#' -m hello"#
         );
     }
 }

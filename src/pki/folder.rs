@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    collections::HashSet,
     fs::{self, DirBuilder, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -13,7 +14,7 @@ use thiserror::Error;
 
 use super::{
     sign::hex,
-    store::{self, FileError, PRIVATE, PUBLIC, at},
+    store::{self, FileError, Flush, PRIVATE, PUBLIC, at},
 };
 use crate::secret::Secret;
 
@@ -64,7 +65,7 @@ impl NewFile {
     }
 }
 
-/// Fails as [`write()`] would because of what is there. `ours` are the files that may be replaced.
+/// Fails as [`write_all`] would because of what is there. `ours` are the files that may be replaced.
 ///
 /// # Errors
 ///
@@ -78,45 +79,85 @@ pub(crate) fn check(target: &Path, ours: &[String], on_existing: OnExisting) -> 
     }
 }
 
-/// Writes the folder into `parent` and returns its path. Killed at any instant, it is there whole or not at all.
+/// A folder to be.
+pub(crate) struct NewFolder {
+    pub(crate) name: String,
+    pub(crate) files: Vec<NewFile>,
+    /// Files that may be replaced with it.
+    pub(crate) ours: Vec<String>,
+}
+
+/// Writes a folder into `parent` and returns its path. Killed at any instant, it is there whole or not at all.
 ///
 /// # Errors
 ///
 /// As [`check`], or the file system refuses.
 pub(crate) fn write(
     parent: &Path,
-    folder: &str,
-    files: &[NewFile],
-    (on_existing, ours): (OnExisting, &[String]),
+    folder: NewFolder,
+    on_existing: OnExisting,
 ) -> Result<PathBuf, FolderError> {
-    let target = parent.join(folder);
-    check(&target, ours, on_existing)?;
-    sweep(parent, folder);
-    let draft = Draft::create(parent, folder)?;
-    for NewFile { name, content, mode } in files {
-        store::create(&draft.path.join(name), content.expose(), *mode)?;
+    let target = parent.join(&folder.name);
+    write_all(parent, &[folder], on_existing)?;
+    Ok(target)
+}
+
+/// Writes folders into `parent`, in their order. Killed at any instant, each is there whole or not at all.
+///
+/// # Errors
+///
+/// As [`check`], or the file system refuses; some of them may be there then.
+pub(crate) fn write_all(
+    parent: &Path,
+    folders: &[NewFolder],
+    on_existing: OnExisting,
+) -> Result<(), FolderError> {
+    for folder in folders {
+        check(&parent.join(&folder.name), &folder.ours, on_existing)?;
     }
-    store::sync(&draft.path).map_err(at("write", &draft.path))?;
+    sweep(parent, folders);
+    let mut drafts = Vec::with_capacity(folders.len());
+    // Many are flushed in one step: a disk takes about as long for that as for one file.
+    let flush = if folders.len() > 1 { Flush::Later } else { Flush::Now };
+    for folder in folders {
+        let draft = Draft::create(parent, &folder.name)?;
+        for NewFile { name, content, mode } in &folder.files {
+            store::create(&draft.path.join(name), content.expose(), *mode, flush)?;
+        }
+        if flush == Flush::Now {
+            store::sync(&draft.path).map_err(at("write", &draft.path))?;
+        }
+        drafts.push(draft);
+    }
+    if flush == Flush::Later {
+        store::sync_all(parent).map_err(at("write", parent))?;
+    }
+    for (folder, draft) in folders.iter().zip(drafts) {
+        put(&draft, &parent.join(&folder.name), on_existing)?;
+    }
+    Ok(store::sync(parent).map_err(at("write", parent))?)
+}
+
+/// Moves a draft to its place.
+fn put(draft: &Draft, target: &Path, on_existing: OnExisting) -> Result<(), FolderError> {
     let kept = match on_existing {
-        OnExisting::Replace if target.exists() => exchange(&draft.path, &target),
+        OnExisting::Replace if target.exists() => exchange(&draft.path, target),
         OnExisting::Refuse | OnExisting::Replace => {
-            renameat2(AT_FDCWD, &draft.path, AT_FDCWD, &target, RenameFlags::RENAME_NOREPLACE)
+            renameat2(AT_FDCWD, &draft.path, AT_FDCWD, target, RenameFlags::RENAME_NOREPLACE)
                 .map_err(io::Error::from)
                 // File systems that cannot say so: a rename takes the place of an empty folder at most.
                 .or_else(|error| match error.raw_os_error() {
-                    Some(libc::EINVAL) => fs::rename(&draft.path, &target),
+                    Some(libc::EINVAL) => fs::rename(&draft.path, target),
                     _ => Err(error),
                 })
         }
     };
     match kept {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(FolderError::Exists(target));
+            Err(FolderError::Exists(target.to_owned()))
         }
-        other => other.map_err(at("write", &target))?,
+        other => Ok(other.map_err(at("write", target))?),
     }
-    store::sync(parent).map_err(at("write", parent))?;
-    Ok(target)
 }
 
 /// Puts the draft in the place of the old folder; the old one ends up where the draft was.
@@ -181,17 +222,20 @@ impl Drop for Draft {
     }
 }
 
+const DRAFT: &str = ".citronella-";
+
 fn draft_prefix(folder: &str) -> String {
-    format!(".citronella-{folder}-")
+    format!("{DRAFT}{folder}-")
 }
 
-/// Removes drafts of this folder whose writer was killed: the system unlocked them. They hold keys.
-fn sweep(parent: &Path, folder: &str) {
+/// Removes drafts of these folders whose writer was killed: the system unlocked them. They hold keys.
+fn sweep(parent: &Path, folders: &[NewFolder]) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    let prefix = draft_prefix(folder);
+    let names: HashSet<&str> = folders.iter().map(|folder| folder.name.as_str()).collect();
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let ours = name.to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(is_draft_suffix);
+        let draft = name.to_str().and_then(|name| name.strip_prefix(DRAFT)?.rsplit_once('-'));
+        let ours = draft.is_some_and(|(folder, random)| names.contains(folder) && is_draft_suffix(random));
         if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -3,7 +3,6 @@
 
 use std::ops::Deref;
 
-use der::Encode;
 use jiff::Timestamp;
 use thiserror::Error;
 use x509_cert::{builder, name::Name};
@@ -12,14 +11,13 @@ use super::{
     anchor::Anchor,
     authority::Authority,
     key::{KeyError, KeyKind, PrivateKey},
-    ledger::{Entry, Event, LedgerError},
+    ledger::{Entry, LedgerError},
     names::BrokerName,
-    profile::{BROKER_DAYS, DEVICE_DAYS, Kind, Period, Profile, Template},
+    profile::{BROKER_DAYS, DEVICE_DAYS, Kind, Period, Profile},
     request::SigningRequest,
-    sign::{Ground, certificate_pem, fingerprint, fresh_serial, hex, sign},
-    store::{self, FileError},
+    sign::fingerprint,
+    store::FileError,
     subject::{Subject, SubjectError, device_uri},
-    when,
 };
 use crate::ident::{DeviceName, MAX_COMMON_NAME_CHARS};
 
@@ -151,7 +149,7 @@ pub struct Certified {
     pub period: Period,
     /// Whether it was to live longer than its issuer, and was cut.
     pub shortened: bool,
-    pem: String,
+    pub(super) pem: String,
 }
 
 impl Certified {
@@ -209,7 +207,7 @@ impl Authority {
     }
 
     /// What was asked for, and what of it this authority lives to see.
-    fn period_for(&self, days: u32, now: Timestamp) -> Result<(Period, Period), IssueError> {
+    pub(super) fn period_for(&self, days: u32, now: Timestamp) -> Result<(Period, Period), IssueError> {
         let own = self.period();
         if now > own.not_after {
             return Err(IssueError::AuthorityExpired(own.not_after));
@@ -218,7 +216,11 @@ impl Authority {
         Ok((asked, asked.within(own)))
     }
 
-    fn subject_for(&self, subject: Option<&Subject>, common_name: &str) -> Result<Name, IssueError> {
+    pub(super) fn subject_for(
+        &self,
+        subject: Option<&Subject>,
+        common_name: &str,
+    ) -> Result<Name, IssueError> {
         let subject = subject.unwrap_or(self.default_subject()).with_common_name(common_name)?;
         if subject == *self.subject() {
             return Err(IssueError::SameSubject(subject.to_string()));
@@ -230,6 +232,10 @@ impl Authority {
 impl Issuer {
     pub(crate) fn new(authority: Authority, key: PrivateKey, retired: Vec<(Anchor, PrivateKey)>) -> Self {
         Self { authority, key, retired }
+    }
+
+    pub(super) fn key(&self) -> &PrivateKey {
+        &self.key
     }
 
     pub(crate) fn authority_mut(&mut self) -> &mut Authority {
@@ -264,6 +270,26 @@ impl Issuer {
         // Before the lock: an RSA key can take seconds.
         let key = PrivateKey::generate(request.key)?;
         Ok(Issued { certified: self.certify(job, key.public_der())?, key })
+    }
+
+    /// The same for many, which takes the disk about as long as one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::issue_device`]; then none of the certificates leaves this, though the ledger may know of some.
+    pub fn issue_devices(
+        &mut self,
+        requests: &[DeviceRequest],
+        now: Timestamp,
+    ) -> Result<Vec<Issued>, IssueError> {
+        let (mut jobs, mut keys) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+        for request in requests {
+            jobs.push(self.device_job(request, now)?);
+            keys.push(PrivateKey::generate(request.key)?);
+        }
+        let publics = keys.iter().map(PrivateKey::public_der);
+        let certified = self.certify_all(jobs.into_iter().zip(publics))?;
+        Ok(certified.into_iter().zip(keys).map(|(certified, key)| Issued { certified, key }).collect())
     }
 
     /// Certifies a key that was made on the device; on disk in the ledger when this returns. Of the signing request
@@ -323,43 +349,14 @@ impl Issuer {
         };
         Ok(Issued { certified: self.certify(job, key.public_der())?, key })
     }
-
-    /// `public` is the DER of a SubjectPublicKeyInfo.
-    fn certify(&mut self, job: Job<'_>, public: &[u8]) -> Result<Certified, IssueError> {
-        let (asked, period) = self.authority.period_for(job.days, job.now)?;
-        let subject = self.authority.subject_for(job.subject, &job.common_name)?;
-        let issuer = self.authority.subject().clone();
-        let issuer_key_id = Some(self.authority.key_id().to_vec());
-        let template = Template { profile: job.profile, subject, issuer, issuer_key_id };
-
-        let (store, ledger) = self.authority.parts();
-        let lock = store.lock()?;
-        ledger.refresh()?;
-        let serial = fresh_serial(|serial| ledger.knows(serial))?;
-        let at = when::whole(job.now);
-        let (name, kind) = (job.common_name, job.kind);
-        ledger.append(Event::Reserved { at, serial: hex(&serial), kind, name: name.clone() }, &lock)?;
-        let certificate = sign(template, Ground { serial: &serial, period, public }, &self.key)?.to_der()?;
-        let leaf = certificate_pem(&certificate)?;
-        let (serial, sha256) = (hex(&serial), fingerprint(&certificate));
-        store::replace(&store.issued(&serial), leaf.as_bytes(), store::PUBLIC)?;
-        let Period { not_before, not_after } = period;
-        ledger.append(
-            Event::Issued { at, serial: serial.clone(), sha256, kind, name, not_before, not_after },
-            &lock,
-        )?;
-        let entry = ledger.find(&serial).cloned().ok_or(IssueError::Random)?;
-        let shortened = period.not_after < asked.not_after;
-        let pem = format!("{leaf}{}", self.authority.chain_tail());
-        Ok(Certified { entry, certificate, period, shortened, pem })
-    }
 }
 
-struct Job<'a> {
-    kind: Kind,
-    profile: Profile,
-    common_name: String,
-    subject: Option<&'a Subject>,
-    days: u32,
-    now: Timestamp,
+/// A certificate to be made.
+pub(super) struct Job<'a> {
+    pub(super) kind: Kind,
+    pub(super) profile: Profile,
+    pub(super) common_name: String,
+    pub(super) subject: Option<&'a Subject>,
+    pub(super) days: u32,
+    pub(super) now: Timestamp,
 }

@@ -24,7 +24,7 @@ use thiserror::Error;
 use super::{
     PBKDF2_ITERATIONS,
     bundle::{Try, folder_name},
-    folder::{self, FolderError, NewFile, OnExisting},
+    folder::{self, FolderError, NewFile, NewFolder, OnExisting},
     key::{KeyError, PrivateKey},
 };
 use crate::{diag::shell_word, ident::DeviceName, secret::Secret};
@@ -175,8 +175,8 @@ pub fn write(
 ) -> Result<PathBuf, KitError> {
     let files = files(material, target, store)?;
     let ours: Vec<String> = files.iter().map(|file| file.name().to_owned()).collect();
-    let folder = format!("{}-{target}", folder_name(material.name));
-    Ok(folder::write(parent, &folder, &files, (on_existing, &ours))?)
+    let name = format!("{}-{target}", folder_name(material.name));
+    Ok(folder::write(parent, NewFolder { name, files, ours }, on_existing)?)
 }
 
 fn files(material: &Material<'_>, target: Target, store: Store) -> Result<Vec<NewFile>, KitError> {

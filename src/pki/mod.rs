@@ -20,6 +20,7 @@ mod anchor;
 mod authority;
 mod backup;
 pub mod bundle;
+mod certify;
 mod create;
 pub mod crl;
 mod folder;

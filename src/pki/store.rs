@@ -124,6 +124,22 @@ impl Store {
         self.directory.join("certs").join(format!("{serial}.crt"))
     }
 
+    /// Keeps copies of certificates, each PEM under its serial; on disk when this returns. Nobody reads them before the
+    /// ledger speaks of them, so a torn one does no harm.
+    pub(crate) fn keep<'a>(
+        &self,
+        certificates: &[(&'a str, &'a str)],
+        _lock: &Lock,
+    ) -> Result<(), FileError> {
+        let flush = if certificates.len() > 1 { Flush::Later } else { Flush::Now };
+        for (serial, pem) in certificates {
+            create(&self.issued(serial), pem.as_bytes(), PUBLIC, flush)?;
+        }
+        let folder = self.directory.join("certs");
+        let synced = if flush == Flush::Later { sync_all(&folder) } else { sync(&folder) };
+        synced.map_err(at("write", &folder))
+    }
+
     /// Waits some seconds until nobody else writes, then clears away what a killed writer left.
     pub(crate) fn lock(&self) -> Result<Lock, FileError> {
         let path = self.directory.join("lock");
@@ -157,14 +173,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileEr
     Ok(replace_with_mode(path, bytes, mode)?)
 }
 
+/// When a new file is to be on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Flush {
+    /// When writing it returns.
+    Now,
+    /// After [`sync_all`].
+    Later,
+}
+
 /// Writes a file that is not there, in a folder that nobody else knows of yet.
-pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32, flush: Flush) -> Result<(), FileError> {
     let writing = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
         file.write_all(bytes)?;
         // The umask applies to the mode at creation, not to this one.
         file.set_permissions(Permissions::from_mode(mode))?;
-        file.sync_all()
+        if flush == Flush::Now { file.sync_all() } else { Ok(()) }
     };
     writing().map_err(at("write", path))
 }
@@ -172,6 +197,11 @@ pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileErr
 /// Makes what happened in a directory last.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Makes everything last that was written on the file system of a folder, by whomever.
+pub(crate) fn sync_all(folder: &Path) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(File::open(folder)?)?)
 }
 
 #[cfg(test)]

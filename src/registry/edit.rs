@@ -5,21 +5,21 @@
 //! ```
 
 mod certificates;
+mod new;
 mod toml_text;
 
 use std::path::Path;
 
 use thiserror::Error;
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 
-use super::{Auth, Fingerprint, State};
+use super::{Auth, State};
 use crate::{
-    clock::UnixSeconds,
     diag::Report,
     fs::{self, Locked, ReadError, ReplaceError},
-    ident::DeviceName,
     password::PasswordHash,
 };
+pub use new::{NewCertificate, NewCertificates, NewDevice};
 use toml_text::{LineEnds, one_line, remove_key, set, space};
 
 /// A registry file that is being changed. Nobody else of ours changes it until this value is dropped; nothing
@@ -30,28 +30,6 @@ pub struct Editor {
     lines: LineEnds,
     /// Tables of new devices, to stand at the end of the file.
     added: String,
-}
-
-/// A device that is not there yet.
-#[derive(Clone, Debug, Default)]
-pub struct NewDevice {
-    /// Names of roles.
-    pub roles: Vec<String>,
-    /// Names and values.
-    pub attributes: Vec<(String, String)>,
-    /// Written only if it is not the default.
-    pub auth: Auth,
-}
-
-/// A certificate that was issued.
-#[derive(Clone, Debug)]
-pub struct NewCertificate {
-    /// Of its DER.
-    pub sha256: Fingerprint,
-    /// In hexadecimal digits.
-    pub serial: String,
-    /// The last second in which it is valid.
-    pub not_after: UnixSeconds,
 }
 
 /// Why a registry file was not changed.
@@ -126,34 +104,6 @@ impl Editor {
         }
         self.locked.replace(text.as_bytes())?;
         Ok(report)
-    }
-
-    /// Adds a device at the end of the file.
-    ///
-    /// # Errors
-    ///
-    /// A device of this name is there, small and capital letters being alike.
-    pub fn add(&mut self, name: &DeviceName, device: &NewDevice) -> Result<(), EditError> {
-        let taken = |known: &str| known.eq_ignore_ascii_case(name.as_str());
-        if let Some((known, _)) = self.document.iter().find(|(known, _)| taken(known)) {
-            return Err(EditError::Exists(known.into()));
-        }
-        let mut table = Table::new();
-        set_roles_of(&mut table, &device.roles);
-        if !device.attributes.is_empty() {
-            let attributes: InlineTable =
-                device.attributes.iter().map(|(key, value)| (key, one_line(value))).collect();
-            table.insert("attr", attributes.into());
-        }
-        if device.auth != Auth::default() {
-            table.insert("auth", device.auth.to_string().into());
-        }
-        // Rendered by itself, because at its end the document may hold comments that belong to nobody.
-        let mut rendered = DocumentMut::new();
-        rendered.insert(name.as_str(), Item::Table(table));
-        self.settle()?;
-        self.added = format!("\n{rendered}");
-        self.settle()
     }
 
     /// Makes the added text part of the document.
@@ -233,16 +183,7 @@ impl Editor {
         hash: &PasswordHash,
         generated: bool,
     ) -> Result<(), EditError> {
-        let device = self.device(name)?;
-        let text = hash.to_text();
-        if !generated {
-            set(device, "password", text.into());
-            return Ok(());
-        }
-        let mut table = InlineTable::new();
-        table.insert("hash", text.into());
-        table.insert("generated", true.into());
-        set(device, "password", table.into());
+        set_password_of(self.device(name)?, hash, generated);
         Ok(())
     }
 
@@ -257,6 +198,7 @@ impl Editor {
     }
 
     fn device(&mut self, name: &str) -> Result<&mut dyn TableLike, EditError> {
+        self.settle()?;
         if name == "version" || !self.document.contains_key(name) {
             return Err(EditError::Unknown(name.into()));
         }
@@ -265,6 +207,19 @@ impl Editor {
             .and_then(Item::as_table_like_mut)
             .ok_or_else(|| EditError::Shape(name.into()))
     }
+}
+
+/// A password that we made says so beside its hash.
+fn set_password_of(device: &mut dyn TableLike, hash: &PasswordHash, generated: bool) {
+    let text = hash.to_text();
+    if !generated {
+        set(device, "password", text.into());
+        return;
+    }
+    let mut table = InlineTable::new();
+    table.insert("hash", text.into());
+    table.insert("generated", true.into());
+    set(device, "password", table.into());
 }
 
 /// One role stands in `role`, unless there is a list already; several stand in `roles`.

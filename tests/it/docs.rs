@@ -51,6 +51,17 @@ fn the_files_of_the_readme_are_sound() {
 }
 
 #[test]
+fn the_devices_of_the_readme_can_be_imported() {
+    let home = Home::new();
+    let tables = blocks(&readme(), "csv");
+    assert_eq!(tables.len(), 1);
+    home.write("devices.csv", &tables[0]);
+    typed(&home, "sudo citronella device import devices.csv --dry-run").ok();
+    typed(&home, "sudo citronella device import devices.csv").ok();
+    assert!(home.path("tablet/tablet.password").exists() && home.path("thunder20/connect.txt").exists());
+}
+
+#[test]
 fn the_console_of_the_readme_shows_what_the_commands_print() {
     let home = home_of_readme();
     let mut commands = 0;

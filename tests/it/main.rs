@@ -53,6 +53,7 @@ mod cli_check_installed;
 mod cli_check_warnings;
 mod cli_confirm;
 mod cli_device;
+mod cli_device_import;
 mod cli_diff;
 mod cli_examples;
 mod cli_explain;

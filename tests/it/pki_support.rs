@@ -91,9 +91,9 @@ pub(crate) fn write_bundle(
     let name = device(name);
     let bundle = Bundle {
         name: &name,
-        certified: issued,
+        certificate: Some((issued, KeyFile::Encrypted(&issued.key, &secret(PASSPHRASE), ITERATIONS))),
+        password: None,
         ca_pem,
-        key: KeyFile::Encrypted(&issued.key, &secret(PASSPHRASE), ITERATIONS),
         connect: Try { host: "iotgateway1", port: 8883, topic: "sensors/thunder10/temperature" },
     };
     bundle::write(parent, &bundle, on_existing)

@@ -2,7 +2,6 @@
 
 use std::{
     fmt, fs,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -10,9 +9,9 @@ use citronella::{
     clock::UnixSeconds,
     ident::{DeviceName, MAX_COMMON_NAME_CHARS},
     pki::{
-        Authority, DEVICE_DAYS, DeviceRequest, Entry, Issued, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS,
-        SigningRequest, State, Subject,
-        bundle::{self, Bundle, FolderError, KeyFile, OnExisting, Try},
+        Authority, DeviceRequest, Entry, Issued, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS, SigningRequest,
+        State,
+        bundle::{self, Bundle, FolderError, KeyFile, Try},
         inspect,
     },
     registry::{Certificates, Fingerprint},
@@ -21,74 +20,16 @@ use citronella::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::options::{HandOver, IssueOptions, warn_of_host};
 use crate::{
     Answer, check,
     output::{Failure, Outcome, Output},
-    passphrase::{CaPassphrase, KeyPassphrase},
+    passphrase::KeyPassphrase,
     registry::{self, NewCertificate},
     rights::Rights,
     shell,
     world::World,
 };
-
-/// How a device's key and certificate are made and handed over.
-#[derive(clap::Args)]
-pub(crate) struct IssueOptions {
-    #[command(flatten)]
-    key_passphrase: KeyPassphrase,
-    /// Kind of the device's key: p256, p384, rsa2048, rsa3072 or ed25519
-    #[arg(long, value_name = "KIND", default_value_t)]
-    key: KeyKind,
-    #[command(flatten)]
-    hand_over: HandOver,
-}
-
-/// How a device's certificate is made and handed over, wherever its key is.
-#[derive(clap::Args)]
-pub(crate) struct HandOver {
-    #[command(flatten)]
-    ca_passphrase: CaPassphrase,
-    /// Days that the certificate is valid
-    #[arg(long, value_name = "DAYS", default_value_t = DEVICE_DAYS)]
-    days: u32,
-    /// More fields for the subject, such as `C=IT,O=Rossi,OU=Sensors`
-    #[arg(long, value_name = "FIELDS")]
-    subject: Option<Subject>,
-    /// Make the folder in here
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    out: PathBuf,
-    /// Replace a folder that is there
-    #[arg(long)]
-    force: bool,
-    /// How the device is to call the broker, for the line to paste [default: the first name of the broker's certificate]
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    /// The broker's port, for the line to paste
-    #[arg(long, value_name = "PORT", default_value = "8883")]
-    port: u16,
-}
-
-impl IssueOptions {
-    /// Where the key's passphrase comes from.
-    pub(crate) const fn key_passphrase(&mut self) -> &mut KeyPassphrase {
-        &mut self.key_passphrase
-    }
-
-    /// Where folders are made.
-    pub(crate) fn out(&self) -> &Path {
-        &self.hand_over.out
-    }
-
-    /// What to do with a folder that is there.
-    pub(crate) fn on_existing(&self) -> OnExisting {
-        self.hand_over.on_existing()
-    }
-
-    /// How the device calls the broker, and where.
-    pub(crate) fn broker(&self, world: &World) -> (String, u16) {
-        (self.hand_over.host.clone().unwrap_or_else(|| world.broker_name()), self.hand_over.port)
-    }
-}
 
 /// What is certified.
 #[derive(Clone, Copy)]
@@ -166,9 +107,7 @@ impl<'a> Order<'a> {
             }
             Err(error) => return Err(error.into()),
         }
-        for note in hand_over.subject.iter().flat_map(Subject::notes) {
-            output.warn(note);
-        }
+        hand_over.warn(output);
         authority.check_device(&request, Timestamp::now())?;
         let work = match source {
             KeySource::New(_, passphrase) => {
@@ -183,17 +122,10 @@ impl<'a> Order<'a> {
     /// Issues and writes the folder; the registry is the caller's.
     pub(crate) fn deliver(self, world: &World, output: &Output) -> Result<Delivered, Failure> {
         let Self { name, request, hand_over, work } = self;
-        let host = hand_over.host.clone().unwrap_or_else(|| world.broker_name());
-        if let Some(names) =
-            world.broker_names().filter(|names| !names.iter().any(|name| is_for(name, &host)))
-        {
-            output.warn(&format!(
-                "the broker's certificate is not good for {host}, so the device will not connect to it there; it is good for {}",
-                names.join(", ")
-            ));
-        }
+        let (host, port) = hand_over.broker(world);
+        warn_of_host(world, output, &host);
         let topic = registry::topic_to_try(&check::load(world)?, name.as_str());
-        let connect = Try { host: &host, port: hand_over.port, topic: &topic };
+        let connect = Try { host: &host, port, topic: &topic };
         let now = Timestamp::now();
         let (certified, key, issuer) = match work {
             Work::List { folder, entry } => {
@@ -214,7 +146,8 @@ impl<'a> Order<'a> {
             None => KeyFile::OnDevice,
         };
         let ca_pem = issuer.authority().trust_pem();
-        let bundle = Bundle { name, certified: &certified, ca_pem: &ca_pem, key, connect };
+        let certificate = Some((&certified, key));
+        let bundle = Bundle { name, certificate, password: None, ca_pem: &ca_pem, connect };
         let rights = Rights::for_folder(&hand_over.out)?;
         let folder = bundle::write(&hand_over.out, &bundle, hand_over.on_existing())?;
         drop(rights);
@@ -225,57 +158,30 @@ impl<'a> Order<'a> {
     }
 }
 
-impl HandOver {
-    fn request(&self, name: &DeviceName, source: KeySource<'_>) -> DeviceRequest {
-        let device = DeviceRequest::new(name.clone());
-        let key = match source {
-            KeySource::New(kind, _) => kind,
-            KeySource::Request(_) => device.key,
-        };
-        DeviceRequest { key, subject: self.subject.clone(), days: self.days, ..device }
-    }
-
-    /// The fields of an earlier certificate, unless others were asked for.
-    pub(super) fn inherit(&mut self, subject: Option<Subject>) {
-        self.subject = self.subject.take().or(subject);
-    }
-
-    fn unlock(&self, authority: Authority) -> Result<Box<Issuer>, Failure> {
-        Ok(Box::new(authority.unlock(&self.ca_passphrase.ask()?)?))
-    }
-
-    fn on_existing(&self) -> OnExisting {
-        if self.force { OnExisting::Replace } else { OnExisting::Refuse }
-    }
-}
-
-/// Whether a name of a certificate is that of the host; its wildcard stands for the first label.
-fn is_for(name: &str, host: &str) -> bool {
-    let address = |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    if let Some(host) = address(host) {
-        return address(name) == Some(host);
-    }
-    let under = name.strip_prefix('*').zip(host.find('.').and_then(|dot| host.get(dot..)));
-    let alike = |(name, host): (&str, &str)| name.eq_ignore_ascii_case(host);
-    alike((name, host.trim_end_matches('.'))) || under.is_some_and(alike)
-}
-
 /// The certificate in `folder`, if it is one of ours for this device, in force, and not yet in the registry.
 fn unlisted(world: &World, authority: &Authority, folder: &Path, name: &DeviceName) -> Option<Entry> {
-    let file = folder.join(bundle::folder_name(name)).with_added_extension("crt");
     let rights = Rights::for_folder(folder.parent()?).ok()?;
-    let read = fs::read(file).ok()?;
+    let entry = in_folder(authority, folder, name);
     drop(rights);
-    let views = inspect::certificates(&read).ok()?;
-    let entry = authority.find(&views.first()?.sha256)?.clone();
-    let in_force = entry.name == name.as_str() && entry.state(Timestamp::now()) == State::Valid;
+    let entry = entry?;
     let fingerprint: Fingerprint = entry.certificate.as_ref()?.sha256.parse().ok()?;
     let snapshot = check::load(world).ok()?;
     let listed = snapshot.device(name.as_str()).is_some_and(|device| match device.certificates() {
         Certificates::Any => true,
         Certificates::Listed(listed) => listed.iter().any(|listed| listed.sha256 == fingerprint),
     });
-    (in_force && !listed).then_some(entry)
+    (!listed).then_some(entry)
+}
+
+/// The certificate in the folder of a device, if it is one of ours for it and in force.
+pub(crate) fn in_folder(authority: &Authority, folder: &Path, name: &DeviceName) -> Option<Entry> {
+    let read = fs::read(folder.join(bundle::folder_name(name)).with_added_extension("crt")).ok()?;
+    let views = inspect::certificates(&read).ok()?;
+    let view = views.first()?;
+    let entry = authority.find(&view.serial)?;
+    let made = entry.certificate.as_ref()?;
+    let ours = made.sha256 == view.sha256 && entry.name == name.as_str() && entry.kind == Kind::Device;
+    (ours && entry.state(Timestamp::now()) == State::Valid).then(|| entry.clone())
 }
 
 /// A device's new certificate, handed over.
@@ -288,6 +194,8 @@ pub(crate) struct Delivered {
     not_after: String,
     /// The line to paste, to be typed inside the folder.
     connect: String,
+    #[serde(skip)]
+    certificate: NewCertificate,
 }
 
 impl fmt::Display for Delivered {
@@ -304,16 +212,15 @@ impl fmt::Display for Delivered {
 
 impl Delivered {
     fn new(name: &DeviceName, folder: PathBuf, entry: &Entry, connect: Try<'_>) -> Result<Self, Failure> {
-        let made = entry.certificate.as_ref().ok_or_else(|| {
-            Failure::new(format!("the ledger has no certificate for serial {}", entry.serial))
-        })?;
+        let certificate = listing(entry)?;
         Ok(Self {
             device: name.to_string(),
             folder,
             serial: entry.serial.clone(),
-            sha256: made.sha256.clone(),
-            not_after: made.period.not_after.to_string(),
-            connect: bundle::connect_line(connect, &bundle::folder_name(name)),
+            sha256: certificate.sha256.to_string(),
+            not_after: certificate.not_after.to_string(),
+            connect: bundle::connect_line(connect, (name, (true, false))),
+            certificate,
         })
     }
 
@@ -322,14 +229,22 @@ impl Delivered {
     }
 
     /// What the registry has to know.
-    pub(crate) fn certificate(&self) -> Result<NewCertificate, Failure> {
-        let not_after: Timestamp = self.not_after.parse()?;
-        Ok(NewCertificate {
-            sha256: self.sha256.parse::<Fingerprint>()?,
-            serial: self.serial.clone(),
-            not_after: UnixSeconds(not_after.as_second()),
-        })
+    pub(crate) fn certificate(&self) -> &NewCertificate {
+        &self.certificate
     }
+}
+
+/// A certificate as the registry lists it.
+pub(crate) fn listing(entry: &Entry) -> Result<NewCertificate, Failure> {
+    let made = entry
+        .certificate
+        .as_ref()
+        .ok_or_else(|| Failure::new(format!("the ledger has no certificate for serial {}", entry.serial)))?;
+    Ok(NewCertificate {
+        sha256: made.sha256.parse::<Fingerprint>()?,
+        serial: entry.serial.clone(),
+        not_after: UnixSeconds(made.period.not_after.as_second()),
+    })
 }
 
 /// A certificate with which a device can connect.
@@ -378,7 +293,7 @@ pub(super) fn hand_over<'a>(
 ) -> Answer {
     let earlier = accepted(world, name)?;
     let delivered = order(name)?.deliver(world, output)?;
-    registry::add_certificate(world, name, &delivered.certificate()?)?;
+    registry::add_certificate(world, name, delivered.certificate())?;
     for Accepted { serial, not_after, .. } in earlier {
         output.say(&format_args!(
             "the earlier certificate {serial} stays good until {not_after}; `{} cert revoke {serial}` ends that",

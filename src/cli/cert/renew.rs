@@ -15,7 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    order::{HandOver, KeySource, Order, accepted},
+    options::HandOver,
+    order::{KeySource, Order, accepted},
     sign,
 };
 use crate::{
@@ -85,12 +86,12 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
         .filter(|found| found.sha256 != delivered.sha256())
         .map(|found| Ok((found.serial, found.sha256.parse::<Fingerprint>()?, found.not_after.min(end))))
         .collect::<Result<_, Failure>>()?;
-    let certificate = delivered.certificate()?;
+    let certificate = delivered.certificate();
     // A registry that takes any certificate of the device has no place for an end.
     let listed = is_listed(world, &name)?;
     if listed {
         registry::change(world, |editor| {
-            editor.add_certificate(name.as_str(), &certificate)?;
+            editor.add_certificate(name.as_str(), certificate)?;
             ends.iter().try_for_each(|(_, sha256, end)| {
                 editor.end_certificate(name.as_str(), *sha256, UnixSeconds(end.as_second()))
             })

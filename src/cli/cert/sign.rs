@@ -7,7 +7,10 @@ use citronella::{
     pki::{MAX_REQUEST_BYTES, SigningRequest},
 };
 
-use super::order::{self, HandOver, KeySource, Order};
+use super::{
+    options::HandOver,
+    order::{self, KeySource, Order},
+};
 use crate::{
     Answer,
     output::{Failure, Output},

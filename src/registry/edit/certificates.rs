@@ -16,32 +16,7 @@ impl Editor {
     ///
     /// No such device, or its certificates are no array.
     pub fn add_certificate(&mut self, name: &str, certificate: &NewCertificate) -> Result<(), EditError> {
-        let device = self.device(name)?;
-        let mut entry = InlineTable::new();
-        entry.insert("sha256", certificate.sha256.to_string().into());
-        entry.insert("serial", certificate.serial.as_str().into());
-        entry.insert("not_after", datetime(certificate.not_after)?.into());
-        match device.get_mut("certificates") {
-            None => {
-                device.insert("certificates", Array::from_iter([entry]).into());
-            }
-            Some(Item::Value(Value::String(any))) if any.value() == "any" => {}
-            Some(Item::Value(Value::Array(listed))) => {
-                let known = |item: &Value| {
-                    item.as_inline_table().is_some_and(|item| is_fingerprint(item, certificate.sha256))
-                };
-                if !listed.iter().any(known) {
-                    push(listed, entry.into());
-                }
-            }
-            Some(Item::ArrayOfTables(listed)) => {
-                if !listed.iter().any(|item| is_fingerprint(item, certificate.sha256)) {
-                    listed.push(entry.into_table());
-                }
-            }
-            Some(_) => return Err(EditError::Shape("certificates".into())),
-        }
-        Ok(())
+        list(self.device(name)?, certificate)
     }
 
     /// Sets the last second in which a listed certificate is accepted; nothing where it is not listed.
@@ -116,6 +91,35 @@ impl Editor {
         }
         Ok(())
     }
+}
+
+/// Lists a certificate for a device, unless it is listed or all are accepted.
+pub(super) fn list(device: &mut dyn TableLike, certificate: &NewCertificate) -> Result<(), EditError> {
+    let mut entry = InlineTable::new();
+    entry.insert("sha256", certificate.sha256.to_string().into());
+    entry.insert("serial", certificate.serial.as_str().into());
+    entry.insert("not_after", datetime(certificate.not_after)?.into());
+    match device.get_mut("certificates") {
+        None => {
+            device.insert("certificates", Array::from_iter([entry]).into());
+        }
+        Some(Item::Value(Value::String(any))) if any.value() == "any" => {}
+        Some(Item::Value(Value::Array(listed))) => {
+            let known = |item: &Value| {
+                item.as_inline_table().is_some_and(|item| is_fingerprint(item, certificate.sha256))
+            };
+            if !listed.iter().any(known) {
+                push(listed, entry.into());
+            }
+        }
+        Some(Item::ArrayOfTables(listed)) => {
+            if !listed.iter().any(|item| is_fingerprint(item, certificate.sha256)) {
+                listed.push(entry.into_table());
+            }
+        }
+        Some(_) => return Err(EditError::Shape("certificates".into())),
+    }
+    Ok(())
 }
 
 /// As the file writes it.

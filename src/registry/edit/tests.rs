@@ -1,7 +1,7 @@
 use std::fs as files;
 
 use super::*;
-use crate::diag::Diagnostic;
+use crate::{clock::UnixSeconds, diag::Diagnostic, ident::DeviceName, registry::Password};
 
 const HASH: &str = "$6$UvrH2l6Lh3E2AFcM$ChWYqL/JeK890OGUqKho5Ch7U0VQCcQJxzyv2JWG4F+MrUQ/CHQK9T1EXqIpNf8lCGRskSslZkruSPBf6nk21Q==";
 
@@ -190,6 +190,7 @@ fn a_new_device_stands_at_the_end() {
         roles: vec!["sensor".to_owned()],
         attributes: vec![("site".to_owned(), "rome".to_owned())],
         auth: Auth::Certificate,
+        ..NewDevice::default()
     };
     let name = DeviceName::new("living room").unwrap();
     changes(
@@ -261,4 +262,39 @@ fn a_change_that_does_not_load_is_not_written() {
     });
     assert!(matches!(refused, Err(EditError::Refused(_))));
     assert_eq!(files::read_to_string(&path).unwrap(), BEFORE);
+}
+
+#[test]
+fn many_devices_are_added_in_one_step_or_none_is() {
+    let certificate = NewCertificate {
+        sha256: "61".repeat(32).parse().unwrap(),
+        serial: "4a".to_owned(),
+        not_after: UnixSeconds(0),
+    };
+    let full = NewDevice {
+        state: State::Quarantined,
+        certificates: NewCertificates::Listed(certificate),
+        password: Some(Password { hash: PasswordHash::parse(HASH).unwrap(), generated: true }),
+        ..NewDevice::default()
+    };
+    let any = NewDevice { certificates: NewCertificates::Any, ..NewDevice::default() };
+    let [one, two, same] = ["one", "two", "ONE"].map(|name| DeviceName::new(name).unwrap());
+    let after = edited("version = 1", |editor| {
+        editor.add_all([(&one, &full), (&two, &any)])?;
+        editor.set_state("two", State::Disabled)
+    });
+    let listed =
+        format!("{{ sha256 = \"{}\", serial = \"4a\", not_after = 1970-01-01T00:00:00Z }}", "61".repeat(32));
+    let wanted = format!(
+        "version = 1\n\n[one]\nstate = \"quarantined\"\ncertificates = [{listed}]\n\
+         password = {{ hash = \"{HASH}\", generated = true }}\n\n[two]\ncertificates = \"any\"\nstate = \"disabled\"\n"
+    );
+    assert_eq!(after, wanted);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("devices.toml");
+    files::write(&path, BEFORE).unwrap();
+    let mut editor = Editor::open(&path).unwrap();
+    let refused = editor.add_all([(&one, &full), (&two, &any), (&same, &any)]);
+    assert!(matches!(refused, Err(EditError::Exists(known)) if &*known == "ONE"));
+    assert_eq!(editor.text(), BEFORE);
 }

@@ -154,6 +154,7 @@ fn add(mut editor: Editor, before: &Registry, text: &str) {
         roles: vec!["sensor".to_owned()],
         attributes: vec![("a.b".to_owned(), "\"\\".to_owned())],
         auth: Auth::Password,
+        ..NewDevice::default()
     };
     match editor.add(&name, &device) {
         Ok(()) => {}
