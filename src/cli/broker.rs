@@ -23,6 +23,8 @@ use super::{
 mod deploy;
 mod look;
 
+pub(crate) use look::shows;
+
 /// Issue and renew the broker's certificate
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
@@ -214,11 +216,7 @@ fn reload(output: &Output, options: &Options) -> Result<bool, Failure> {
         }
         None => return Ok(false),
     };
-    // It has no need of our secrets.
-    for name in ["CITRONELLA_CA_PASSPHRASE", "CITRONELLA_KEY_PASSPHRASE", "CITRONELLA_ROOT_PASSPHRASE"] {
-        command.env_remove(name);
-    }
-    let told = command.output();
+    let told = without_secrets(&mut command).output();
     match told {
         Ok(told) if told.status.success() => Ok(true),
         Ok(told) => {
@@ -231,6 +229,14 @@ fn reload(output: &Output, options: &Options) -> Result<bool, Failure> {
             Ok(false)
         }
     }
+}
+
+/// A command that has no need of our secrets.
+pub(crate) fn without_secrets(command: &mut Command) -> &mut Command {
+    for name in ["CITRONELLA_CA_PASSPHRASE", "CITRONELLA_KEY_PASSPHRASE", "CITRONELLA_ROOT_PASSPHRASE"] {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn is_active() -> bool {

@@ -18,7 +18,7 @@ mod texts;
 use super::{
     Answer, codes,
     files::BROKER_USER,
-    output::{Failure, Outcome, Output},
+    output::{Failure, Outcome, Output, counted},
     world::World,
 };
 
@@ -82,10 +82,6 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
     let json = Json { usable, errors, warnings, allowed, findings: findings(&loaded.report) };
     output.verdict(outcome, &Findings { report: &loaded.report, verdict }, &json)?;
     Ok(outcome)
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// As the broker will judge them: a file may be its user's. Who is not root has files of their own and asks for

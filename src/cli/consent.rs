@@ -8,7 +8,7 @@ use super::output::Failure;
 ///
 /// Without a terminal it fails with `nobody`, and `help` names the option that agrees.
 pub(crate) fn ask(question: &str, nobody: &str, help: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
+    if !possible() {
         return Err(Failure::new(nobody).help(help));
     }
     let mut stderr = io::stderr();
@@ -16,4 +16,9 @@ pub(crate) fn ask(question: &str, nobody: &str, help: &str) -> Result<bool, Fail
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Whether there is a terminal to ask at.
+pub(crate) fn possible() -> bool {
+    io::stdin().is_terminal()
 }

@@ -16,7 +16,7 @@ mod texts;
 
 use super::{
     Answer, codes, consent,
-    output::{Failure, Outcome, Output},
+    output::{Failure, Outcome, Output, counted},
     world::World,
 };
 
@@ -186,10 +186,6 @@ fn print_group(f: &mut fmt::Formatter<'_>, group: &[Finding]) -> fmt::Result {
         }
     }
     writeln!(f)
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[derive(Serialize)]

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{
     Answer,
     files::{Files, Mode},
-    output::{Failure, Outcome, Output},
+    output::{Failure, Outcome, Output, counted},
     shell,
 };
 
@@ -132,7 +132,7 @@ struct Texts {
 impl Texts {
     fn read(arguments: &Arguments) -> Result<Self, Failure> {
         let text = |path: &Option<PathBuf>| -> Result<Option<String>, Failure> {
-            path.as_ref().map(|path| Ok(fs::read(path, fs::MAX_FILE_BYTES)?.text)).transpose()
+            path.as_ref().map(|path| read(path)).transpose()
         };
         Ok(Self {
             acl: text(&arguments.acl_file)?,
@@ -140,6 +140,11 @@ impl Texts {
             dynsec: text(&arguments.dynsec)?,
         })
     }
+}
+
+/// A file of the source.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    Ok(fs::read(path, fs::MAX_FILE_BYTES)?.text)
 }
 
 /// All that is read, translated.
@@ -177,7 +182,7 @@ fn file<'a>(path: &'a Option<PathBuf>, text: &'a Option<String>) -> Option<File<
 }
 
 /// What will be written, loaded as the plugin would load it.
-fn load(imported: &Imported) -> Result<Snapshot, Failure> {
+pub(crate) fn load(imported: &Imported) -> Result<Snapshot, Failure> {
     let draft = tempfile::tempdir().map_err(|error| Failure::file(&std::env::temp_dir(), &error))?;
     let config = draft.path().join(SETTINGS);
     std::fs::write(&config, &imported.settings).map_err(|error| Failure::file(&config, &error))?;
@@ -241,10 +246,10 @@ impl fmt::Display for Told<'_> {
         }
         write!(
             f,
-            "{} devices, {} roles, {} notes; written to {}",
-            self.devices,
-            self.roles,
-            self.notes.len(),
+            "{}, {}, {}; written to {}",
+            counted(self.devices, "device"),
+            counted(self.roles, "role"),
+            counted(self.notes.len(), "note"),
             self.folder
         )
     }

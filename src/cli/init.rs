@@ -10,28 +10,35 @@ use std::{
 use citronella::{
     config::{self, STATE_DIRECTORY},
     diag::Report,
-    pki::{
-        self, Authority, BrokerName, BrokerRequest, Issued, Issuer, KeyKind, NewAuthority, Subject, Wildcards,
-    },
+    import::Imported,
+    pki::{KeyKind, Subject},
+    snapshot::{Permissions, Snapshot},
 };
-use jiff::Timestamp;
 
 mod done;
+mod edits;
+mod lines;
 mod neighbours;
+mod pair;
 mod refusals;
+mod restart;
+mod takeover;
 mod texts;
 
+pub(crate) use edits::restored;
 pub(crate) use neighbours::Neighbours;
 pub(crate) use texts::starter_roles;
 
-use done::{Done, Step};
+use done::{Done, Guarded, Inside, Step};
+use pair::Opened;
+use restart::{Former, Wanted, Way};
+use takeover::Users;
 
 use super::{
     Answer,
     files::{Files, Mode, Wrote},
     output::{Failure, Outcome, Output},
     passphrase::CaPassphrase,
-    shell,
     world::World,
 };
 
@@ -41,11 +48,13 @@ pub(crate) const MOSQUITTO_CONF: &str = "/etc/mosquitto/conf.d/citronella.conf";
 /// Make an authority, a certificate for the broker, a configuration that lets nobody in, and the lines for
 /// Mosquitto
 ///
-/// What is there already is kept, so an interrupted run is completed by running it again. Mosquitto is not
-/// restarted.
+/// What is there already is kept, so an interrupted run is completed by running it again. On a broker that is in use it
+/// asks what becomes of its users and rules (--import, --no-import), shows each line of others that has to change
+/// before it does (--yes), and restarts Mosquitto if that is agreed to (--restart): a broker that does not come up
+/// guarded gets its former configuration back.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo citronella init\n  sudo citronella init --name iotgateway1.lan --address 192.168.1.5 \\\n    --password-listener"
+    after_help = "Examples:\n  sudo citronella init\n  sudo citronella init --name iotgateway1.lan --address 192.168.1.5 \\\n    --password-listener\n  sudo citronella init --import --yes --restart"
 )]
 pub(crate) struct Arguments {
     /// A name by which devices call the broker; may be repeated [default: this machine's names and addresses]
@@ -93,16 +102,40 @@ pub(crate) struct Arguments {
     /// The plugin [default: where the package or `make install` puts it]
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
+    /// Take over the users and rules that the broker has (password_file, acl_file), so that they go on as before
+    #[arg(long, conflicts_with_all = ["no_import", "password_file"])]
+    import: bool,
+    /// Leave them: from the restart on nobody of them gets in
+    #[arg(long)]
+    no_import: bool,
+    /// Close a listener of others that has one of our ports, and open ours in its place
+    #[arg(long)]
+    take_port: bool,
+    /// Make lines of others that are in the way comments, and do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Restart Mosquitto, and do not ask
+    #[arg(long, conflicts_with = "no_restart")]
+    restart: bool,
+    /// Do not restart Mosquitto, and do not ask
+    #[arg(long)]
+    no_restart: bool,
+    /// How that is done [default: `systemctl restart mosquitto` where that runs]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "no_restart")]
+    restart_command: Option<String>,
 }
 
 pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
-    let plugin = plugin_path(arguments.plugin.as_deref())?;
-    folder_of(&arguments.mosquitto_conf, "is Mosquitto installed? --mosquitto-conf names another place")?;
+    let plugin = refusals::plugin_path(arguments.plugin.as_deref())?;
+    refusals::folder_of(
+        &arguments.mosquitto_conf,
+        "is Mosquitto installed? --mosquitto-conf names another place",
+    )?;
     if let Some(path) = &arguments.password_file {
-        folder_of(path, "make it, or name another file with --password-file")?;
+        refusals::folder_of(path, "make it, or name another file with --password-file")?;
     }
     refusals::before(world, &arguments, &plugin)?;
-    let wanted = wanted_names(&arguments)?;
+    let wanted = pair::wanted_names(&arguments)?;
     for note in arguments.subject.iter().flat_map(Subject::notes) {
         output.warn(note);
     }
@@ -112,6 +145,20 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let folder = fs::canonicalize(world.folder()).map_err(|error| Failure::file(world.folder(), &error))?;
     let config = folder.join(world.config().file_name().unwrap_or("citronella.toml".as_ref()));
     refusals::can_be_written(&config)?;
+    let registry = folder.join("devices.toml");
+    let state = state_directory(&folder);
+
+    // What others have is looked at, and whoever runs this is asked, before anything is made.
+    let others = Neighbours::of(&arguments.mosquitto_conf);
+    let mut ports: Vec<u16> =
+        neighbours::own_listeners(&arguments.mosquitto_conf).iter().map(|listener| listener.port).collect();
+    if ports.is_empty() {
+        ports.push(arguments.port);
+    }
+    ports.extend(arguments.password_listener.then_some(arguments.password_port));
+    let imported = take_over(output, &others, &arguments, (&config, &registry, &state))?;
+    let edits = edits::agreed(output, &others, &ports, &arguments)?;
+
     let mut step = |path: &Path, what, wrote| {
         let done = if wrote == Wrote::New { "made" } else { "kept" };
         output.say(&format_args!("{done}: {what}, {}", path.display()));
@@ -131,7 +178,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let wrote = if certificate.exists() && key.exists() {
         Wrote::Kept
     } else {
-        let (issued, issuer) = issue(authority, wanted.clone(), &arguments)?;
+        let (issued, issuer) = pair::issue(authority, wanted.clone(), &arguments)?;
         authority = Opened::Unlocked(issuer);
         // The key first: a certificate without its key would look finished.
         files.replace(&key, issued.key.to_plain_pem()?.expose(), Mode::Shared)?;
@@ -142,14 +189,14 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         Wrote::New
     };
     step(&certificate, "the broker's certificate", wrote);
-    let names = broker_names(&certificate)?;
-    let asked = wanted.iter().cloned().chain(listened(&arguments)).map(|name| name.to_string());
+    let names = pair::broker_names(&certificate)?;
+    let asked = wanted.iter().cloned().chain(pair::listened(&arguments)).map(|name| name.to_string());
     let missing: BTreeSet<String> = asked.filter(|name| !names.contains(name)).collect();
     if !missing.is_empty() {
         output.warn(&format!(
-            "the broker's certificate was kept, and is not good for {}; to have it made anew, move {} away",
+            "the broker's certificate was kept, and is not good for {}; `{} broker issue` with --name and --address makes it anew",
             missing.into_iter().collect::<Vec<_>>().join(" and "),
-            certificate.display()
+            world.command()
         ));
     }
 
@@ -158,15 +205,23 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
         arguments.password_file = Some(path);
     }
-    let state = state_directory(&folder);
-    let text = texts::starter_config(arguments.password_file.as_deref().and_then(Path::to_str), &state);
-    step(&config, "the settings and roles", start_with(&files, &config, &text)?);
-    let registry = folder.join("devices.toml");
-    step(
-        &registry,
-        "the registry",
-        files.create(&registry, texts::STARTER_REGISTRY.as_bytes(), Mode::Shared)?,
-    );
+    if let Some(imported) = &imported {
+        let renames = folder.join("renames.toml");
+        files.replace(&renames, imported.renames.as_bytes(), Mode::Shared)?;
+        // The settings last: while they are missing, running it again completes this.
+        for (path, text, what) in [
+            (&registry, &imported.devices, "the registry, with the broker's users"),
+            (&config, &imported.settings, "the settings, with the broker's rules"),
+        ] {
+            files.replace(path, text.as_bytes(), Mode::Shared)?;
+            step(path, what, Wrote::New);
+        }
+    } else {
+        let text = texts::starter_config(arguments.password_file.as_deref().and_then(Path::to_str), &state);
+        step(&config, "the settings and roles", start_with(&files, &config, &text)?);
+        let wrote = files.create(&registry, texts::STARTER_REGISTRY.as_bytes(), Mode::Shared)?;
+        step(&registry, "the registry", wrote);
+    }
 
     // The settings may have been there, and name another.
     let state = kept_state_directory(&config).unwrap_or_else(|| folder.join(state));
@@ -180,41 +235,92 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     }
 
     let conf = &arguments.mosquitto_conf;
-    let mut ports = vec![arguments.port];
-    ports.extend(arguments.password_listener.then_some(arguments.password_port));
-    let others = Neighbours::of(conf);
-    let keeps_1883 = others.open_nothing() && !ports.contains(&1883);
+    for path in edits.apply()? {
+        output.say(&format_args!("the old file is kept: {}", path.display()));
+    }
+    let asked_1883 = arguments.port == 1883 || arguments.password_listener && arguments.password_port == 1883;
+    let keeps_1883 = others.open_nothing() && !asked_1883;
     let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin)
         + if keeps_1883 { texts::LOCAL_KEPT } else { texts::LOCAL_OFFERED };
-    let wrote = files.create(conf, text.as_bytes(), Mode::Public)?;
+    let before = fs::read(conf).ok();
+    let wrote = lines::write((output, &files), &arguments, &text, &folder)?;
     step(conf, "the lines for Mosquitto", wrote);
-    if wrote == Wrote::Kept && fs::read(conf).is_ok_and(|kept| kept != text.as_bytes()) {
-        output.warn(&format!(
-            "{} was kept, and is not what these options would make; to have it made anew: mv {} {}, and run this again",
-            conf.display(),
-            shell::path(conf),
-            shell::path(&conf.with_added_extension("old"))
-        ));
-    }
-
-    for objection in others.objections(&ports) {
+    for objection in others.objections() {
         output.warn(&objection);
     }
 
-    let done = Done {
+    let mut done = Done {
         authority: authority.get().directory().to_owned(),
-        broker_certificate: certificate,
+        broker_certificate: certificate.clone(),
         names,
-        configuration: config,
+        configuration: config.clone(),
         registry,
         mosquitto_conf: conf.clone(),
         steps,
+        imported: imported.is_some(),
+        inside: inside(&config),
+        guarded: None,
         command: world.command(),
+        port: arguments.port,
         closes_1883: !others.open(1883) && !neighbours::opens(conf, 1883),
         keeps_1883: keeps_1883 && neighbours::opens(conf, 1883),
     };
+    if let Some(way) = Way::find(&arguments)
+        && way.agreed(&arguments)?
+    {
+        let former = Former { conf: conf.clone(), changed: wrote == Wrote::New, text: before, edits };
+        let wanted = Wanted { state: &state, certificate: &pair::leaf(&certificate)? };
+        let status = restart::restart(output, &way, &former, &wanted)?;
+        done.guarded = Some(Guarded { plugin: status.plugin, devices: status.in_force.devices });
+    } else if arguments.restart {
+        output.warn("nothing here restarts Mosquitto: no systemd runs, and --restart-command is not given");
+    }
     output.result(&done, &done)?;
     Ok(Outcome::Yes)
+}
+
+/// What the broker's own users and rules come to, if there are any and they are wanted.
+fn take_over(
+    output: &Output,
+    others: &Neighbours,
+    arguments: &Arguments,
+    (config, registry, state): (&Path, &Path, &Path),
+) -> Result<Option<Imported>, Failure> {
+    let fresh = |path: &Path, starter: &str| {
+        !path.exists() || fs::read(path).is_ok_and(|found| found == starter.as_bytes())
+    };
+    let settled =
+        !fresh(config, texts::STARTER_CONFIG) && !fresh(config, &texts::starter_config(None, state));
+    let Some(users) = Users::of(others, arguments) else { return Ok(None) };
+    if settled {
+        let done = fs::read_to_string(config).is_ok_and(|text| text.starts_with("# Imported from "));
+        return if done || !arguments.import {
+            Ok(None)
+        } else {
+            Err(Failure::new(format!("{} is there already, and is kept", config.display()))
+                .help("`citronella import --output DIR` makes settings and registry of the broker's files, to be put together with these"))
+        };
+    }
+    // Once our lines are there it has been asked.
+    if arguments.mosquitto_conf.exists() && !arguments.import {
+        return Ok(None);
+    }
+    if !users.agreed(output, arguments)? {
+        return Ok(None);
+    }
+    let state = state.to_str().filter(|path| *path != STATE_DIRECTORY);
+    let imported = users.import(output, state)?;
+    if fresh(registry, texts::STARTER_REGISTRY) || fresh(registry, &imported.devices) {
+        return Ok(Some(imported));
+    }
+    Err(Failure::new(format!("{} is there already, with other devices", registry.display()))
+        .help("move it away, or leave the broker's users out with `--no-import`"))
+}
+
+/// Who is let in; nothing if the files have mistakes.
+fn inside(config: &Path) -> Option<Inside> {
+    let snapshot = Snapshot::load(config, Permissions::Ignore).snapshot?;
+    Some(Inside { devices: snapshot.devices().len(), anonymous: snapshot.admits_anonymous() })
 }
 
 /// Where the plugin of a new configuration in this folder writes. Only the installed one may have the system's place: a
@@ -239,114 +345,4 @@ pub(crate) fn kept_state_directory(config: &Path) -> Option<PathBuf> {
     let mut report = Report::new();
     let settings = config::parse(config, &text.text, &mut report).settings;
     (!report.has_errors()).then_some(settings.state_directory)
-}
-
-/// Fails early where a file is to be made and there is no folder for it.
-fn folder_of(path: &Path, help: &str) -> Result<(), Failure> {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") && !folder.is_dir() => {
-            Err(Failure::new(format!("there is no folder {}", folder.display())).help(help))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The authority, with its key open only if it had to be.
-enum Opened {
-    Locked(Authority, CaPassphrase),
-    Unlocked(Issuer),
-}
-
-impl Opened {
-    fn of(world: &World, arguments: &Arguments) -> Result<(Self, Wrote), Failure> {
-        let directory = world.pki();
-        if directory.join("ca.crt").exists() {
-            return Ok((
-                Self::Locked(Authority::open(&directory)?, arguments.passphrase.clone()),
-                Wrote::Kept,
-            ));
-        }
-        let passphrase = arguments.passphrase.choose()?;
-        let new = NewAuthority {
-            subject: arguments.subject.clone().unwrap_or_default(),
-            key: arguments.key,
-            ..NewAuthority::new(&arguments.authority)
-        };
-        Ok((Self::Unlocked(Authority::init(&directory, &new, &passphrase, Timestamp::now())?), Wrote::New))
-    }
-
-    fn get(&self) -> &Authority {
-        match self {
-            Self::Locked(authority, _) => authority,
-            Self::Unlocked(issuer) => issuer.authority(),
-        }
-    }
-
-    fn unlock(self) -> Result<Issuer, Failure> {
-        match self {
-            Self::Locked(authority, passphrase) => Ok(authority.unlock(&passphrase.ask()?)?),
-            Self::Unlocked(issuer) => Ok(issuer),
-        }
-    }
-}
-
-fn issue(
-    authority: Opened,
-    names: Vec<BrokerName>,
-    arguments: &Arguments,
-) -> Result<(Issued, Issuer), Failure> {
-    let mut issuer = authority.unlock()?;
-    let mut names = if names.is_empty() { pki::suggested() } else { names };
-    names.extend(listened(arguments));
-    let request =
-        BrokerRequest { key: arguments.key, subject: arguments.subject.clone(), ..BrokerRequest::new(names) };
-    let issued = issuer.issue_broker(&request, Timestamp::now())?;
-    Ok((issued, issuer))
-}
-
-/// The names that were asked for; none if this machine's own are to be taken.
-fn wanted_names(arguments: &Arguments) -> Result<Vec<BrokerName>, Failure> {
-    let mut names = Vec::new();
-    for name in &arguments.names {
-        names.push(BrokerName::parse(name, Wildcards::Refuse)?);
-    }
-    names.extend(arguments.addresses.iter().map(|address| BrokerName::Address(address.to_canonical())));
-    Ok(names)
-}
-
-/// The address that the broker listens on, if clients can call it by that one only.
-fn listened(arguments: &Arguments) -> Option<BrokerName> {
-    let address = arguments.listen.filter(|address| !address.is_unspecified())?;
-    Some(BrokerName::Address(address.to_canonical()))
-}
-
-/// The names in the broker's certificate.
-fn broker_names(certificate: &Path) -> Result<Vec<String>, Failure> {
-    let bytes = fs::read(certificate).map_err(|error| Failure::file(certificate, &error))?;
-    let views = pki::inspect::certificates(&bytes)?;
-    let names = views.first().map(|view| view.alternative_names.clone()).unwrap_or_default();
-    Ok(names.iter().map(|name| name.split_once(':').map_or(&**name, |(_, name)| name).to_owned()).collect())
-}
-
-/// The plugin that was named, or the one that is installed.
-fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    const NAME: &str = "mosquitto_citronella.so";
-    if let Some(path) = named {
-        return fs::canonicalize(path).map_err(|error| {
-            Failure::file(path, &error)
-                .help(format!("--plugin is the path of {NAME}, as `make release` builds it"))
-        });
-    }
-    let triplets = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"];
-    let mut places: Vec<PathBuf> = ["/usr/lib", "/usr/local/lib"]
-        .iter()
-        .flat_map(|library| triplets.iter().map(|triplet| Path::new(library).join(triplet)))
-        .map(|folder| folder.join("mosquitto").join(NAME))
-        .collect();
-    places.push(Path::new("/usr/local/lib/mosquitto").join(NAME));
-    places.push(Path::new("/usr/lib/mosquitto").join(NAME));
-    places.into_iter().find(|path| path.exists()).ok_or_else(|| {
-        Failure::new(format!("{NAME} is not installed"))
-            .help("install it (`make release && sudo make install`), or name it with --plugin")
-    })
 }

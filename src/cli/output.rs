@@ -226,6 +226,11 @@ fn harmless_lines(text: &str) -> Vec<String> {
     text.split('\n').map(|line| Visible(line).to_string()).collect()
 }
 
+/// A number of things: `1 device`, `2 devices`.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

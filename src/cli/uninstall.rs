@@ -9,7 +9,7 @@ use std::{
 };
 
 use citronella::{
-    doctor::is_ours,
+    doctor::{fix::Plan, is_ours},
     fs::Locked,
     mosquitto_conf::{self, Directive},
 };
@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{
     Answer, consent,
     doctor::Door,
-    init::{MOSQUITTO_CONF, Neighbours},
+    init::{MOSQUITTO_CONF, Neighbours, restored},
     output::{Failure, Outcome, Output},
     shell,
     world::World,
@@ -26,8 +26,8 @@ use super::{
 
 /// Put aside the lines for Mosquitto: from its next restart on the broker is not guarded any more
 ///
-/// The file is renamed so that the broker does not read it. Authority, registry and settings stay. Mosquitto is not
-/// restarted.
+/// The file is renamed so that the broker does not read it, and lines of others that `init` made comments are lines
+/// again. Authority, registry and settings stay. Mosquitto is not restarted.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  sudo citronella uninstall\n  sudo citronella uninstall --yes")]
 pub(crate) struct Arguments {
@@ -43,11 +43,17 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
     let conf = &*arguments.mosquitto_conf;
     let aside = conf.with_added_extension("disabled");
     let there = fs::symlink_metadata(conf).is_ok();
+    let files = Neighbours::of(conf).setup().map(|setup| setup.files.clone()).unwrap_or_default();
+    let back = Plan::of_fixes(&restored(&files))?;
     if there {
         is_one_of_ours(conf)?;
         if aside.exists() && fs::read(&aside).ok() != fs::read(conf).ok() {
             return Err(Failure::new(format!("{} is there already, with other lines", aside.display()))
                 .help(format!("nothing was changed; remove it, or `mv {} ELSEWHERE`", shell::path(&aside))));
+        }
+        if !back.is_empty() {
+            output.say(&"Lines that `citronella init` made comments come back:");
+            output.say(&back);
         }
         let agreed = arguments.yes
             || consent::ask(
@@ -63,6 +69,10 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
     } else if !aside.exists() {
         return Err(Failure::new(format!("there is no {}", conf.display()))
             .help("--mosquitto-conf names the file that `citronella init` wrote"));
+    }
+    // Only now: with some of them our lines would keep the broker from starting.
+    for path in back.apply()? {
+        output.say(&format_args!("the old file is kept: {}", path.display()));
     }
     let others = Neighbours::of(conf);
     let setup = others.setup();

@@ -1,16 +1,23 @@
 //! The authorities in a `cafile`, and what of theirs has no business on a broker.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Code, Exam, Finding, certificate, folder,
     key::{self, KeyFile},
     pem::Cert,
+    setup::is_made_by_us,
 };
 use crate::{mosquitto_conf::Directive, secret::Secret};
 
 /// Larger than any key.
 const KEY_BYTES: u64 = 64 * 1024;
+
+/// For an authority that was taken over.
+const NEXT_ONE: &str = "it was taken over as it is; the next one has no such fault, and is made beside it: sudo citronella ca rollover";
 
 impl Exam<'_> {
     /// What is wrong with the authorities that a listener believes.
@@ -30,15 +37,23 @@ impl Exam<'_> {
         }
         for cert in authorities.iter().filter(|cert| cert.is_authority()) {
             let what = format!("the authority `{}`", cert.name());
-            let help = ["make a new one and give the devices certificates of it, before the old one ends: sudo citronella init".to_owned()];
+            let own = is_made_by_us(line);
+            let anew = if own { "ca rollover" } else { "init" };
+            let help = [format!(
+                "make a new one and give the devices certificates of it, before the old one ends: sudo citronella {anew}"
+            )];
             self.validity(line, cert, (Code::CaExpired, &what, &help));
             self.authority_name(line, cert);
             if cert.view.version == 3 && cert.view.key_usage.is_empty() {
                 let message = format!(
                     "{what} does not say what its key is for, as `openssl req -x509` leaves it: strict clients refuse what it signs"
                 );
-                let found = Finding::warning(Code::CaWithoutKeyUsage, message)
-                    .help("make one with `-addext keyUsage=critical,keyCertSign,cRLSign`, or with `sudo citronella init`");
+                let found = Finding::warning(Code::CaWithoutKeyUsage, message);
+                let found = if own {
+                    found.help(NEXT_ONE)
+                } else {
+                    found.help("make one with `-addext keyUsage=critical,keyCertSign,cRLSign`, or with `sudo citronella init`")
+                };
                 self.push(found.at(self.setup.place(line)));
             }
             let root_is_here = authorities.iter().any(|other| other.is_named_by(cert));
@@ -64,9 +79,14 @@ impl Exam<'_> {
             let message = format!(
                 "the authority is called `{name}`, like a host: its certificate and that of the host are easily taken for each other"
             );
-            let found = Finding::warning(Code::CaNamedLikeHost, message).help(
-                "call an authority after the house or the firm: sudo citronella init --authority 'Rossi'",
-            );
+            let found = Finding::warning(Code::CaNamedLikeHost, message);
+            let found = if is_made_by_us(line) {
+                found.help(NEXT_ONE)
+            } else {
+                found.help(
+                    "call an authority after the house or the firm: sudo citronella init --authority 'Rossi'",
+                )
+            };
             self.push(found.at(self.setup.place(line)));
         }
         if cert.view.subject.contains("emailAddress=") || cert.view.subject.contains("Email=") {
@@ -74,9 +94,12 @@ impl Exam<'_> {
                 "the authority shows an e-mail address to everybody who connects: `{}`",
                 cert.view.subject
             );
-            let found = Finding::warning(Code::EmailInName, message).help(
-                "leave it empty the next time you make an authority; `sudo citronella init` asks for none",
-            );
+            let found = Finding::warning(Code::EmailInName, message);
+            let found = if is_made_by_us(line) {
+                found.help(NEXT_ONE)
+            } else {
+                found.help("leave it empty the next time you make an authority; `sudo citronella init` asks for none")
+            };
             self.push(found.at(self.setup.place(line)));
         }
     }
@@ -84,33 +107,18 @@ impl Exam<'_> {
     /// An authority's key beside its certificate, and the file in which `openssl -CAcreateserial` counts.
     fn left_behind(&mut self, line: &Directive, path: &Path, authorities: &[Cert]) {
         let Some(folder) = path.parent() else { return };
-        let keys: Vec<Vec<u8>> =
-            authorities.iter().filter(|cert| cert.is_authority()).filter_map(Cert::public_key).collect();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        for name in folder::names(folder) {
-            let file = folder.join(&name);
-            if !fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() <= KEY_BYTES) {
-                continue;
-            }
-            if name.ends_with(".srl") {
-                let message = format!(
-                    "`{}` is all that is known of what this authority has signed: nobody can say which certificates are out, or take one back",
-                    file.display()
-                );
-                let found = Finding::warning(Code::SerialFile, message)
-                    .help("`sudo citronella init` makes an authority that keeps a record, and `citronella cert revoke` takes one back")
-                    .help(format!("once no device shows a certificate of the old one: sudo rm {}", file.display()));
-                self.push(found.at(self.setup.place(line)));
-            }
-            // By its name only where the content cannot tell.
-            let alike = name.ends_with(".key") && name.starts_with(&*stem);
-            let looks = alike || name.ends_with(".key") || name.ends_with(".pem");
-            let Some(bytes) = fs::read(&file).ok().filter(|_| looks).map(Secret::new) else { continue };
-            let weakness = match key::read(&bytes) {
-                KeyFile::Plain(Some(public)) if keys.contains(&public) => None,
-                KeyFile::Encrypted(weakness) if alike => Some(weakness),
-                _ => continue,
-            };
+        for name in folder::names(folder).iter().filter(|name| name.ends_with(".srl")) {
+            let file = folder.join(name);
+            let message = format!(
+                "`{}` is all that is known of what this authority has signed: nobody can say which certificates are out, or take one back",
+                file.display()
+            );
+            let found = Finding::warning(Code::SerialFile, message)
+                .help("`sudo citronella init` makes an authority that keeps a record, and `citronella cert revoke` takes one back")
+                .help(format!("once no device shows a certificate of the old one: sudo rm {}", file.display()));
+            self.push(found.at(self.setup.place(line)));
+        }
+        for (file, weakness) in keys_beside(path, authorities) {
             let open = weakness.is_none();
             let message = format!(
                 "the authority's key lies on the broker, `{}`{}: whoever gets into this machine can make himself any device",
@@ -134,6 +142,32 @@ impl Exam<'_> {
             }
         }
     }
+}
+
+/// Keys of these authorities that lie beside their certificate: `None` for one that is open, else what is weak about its
+/// encryption, if anything is. Of an encrypted one only the name tells whose it is.
+pub(super) fn keys_beside(path: &Path, authorities: &[Cert]) -> Vec<(PathBuf, Option<Option<String>>)> {
+    let Some(folder) = path.parent() else { return Vec::new() };
+    let public: Vec<Vec<u8>> =
+        authorities.iter().filter(|cert| cert.is_authority()).filter_map(Cert::public_key).collect();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut keys = Vec::new();
+    for name in folder::names(folder) {
+        let file = folder.join(&name);
+        let small = fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() <= KEY_BYTES);
+        let looks = small && (name.ends_with(".key") || name.ends_with(".pem"));
+        let Some(bytes) = Some(&file).filter(|_| looks).and_then(|file| fs::read(file).ok()) else {
+            continue;
+        };
+        match key::read(&Secret::new(bytes)) {
+            KeyFile::Plain(Some(own)) if public.contains(&own) => keys.push((file, None)),
+            KeyFile::Encrypted(weakness) if name.ends_with(".key") && name.starts_with(&*stem) => {
+                keys.push((file, Some(weakness)));
+            }
+            _ => {}
+        }
+    }
+    keys
 }
 
 /// For [`super::crl`]: whether an authority signs devices itself: none that signed another one here does.

@@ -1,15 +1,23 @@
 //! The broker's own certificate: what clients of today refuse about it.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr, path::Path};
 
 use jiff::Timestamp;
 
-use super::{Code, Exam, Finding, pem::Cert};
+use super::{
+    Code, Exam, Finding, Listener,
+    authority::keys_beside,
+    listeners::commented_out,
+    pem::{Cert, certificates},
+    setup::is_made_by_us,
+};
 use crate::{mosquitto_conf::Directive, pki::LONG_DAYS};
 
 pub(super) const DAY_SECONDS: i64 = 86_400;
 /// So long before the end somebody should hear of it.
 const NOTICE_DAYS: i64 = 30;
+/// Of a listener that `citronella init` makes.
+const PORT: u16 = 8883;
 /// Below this OpenSSL 3 refuses a key.
 const RSA_BITS: usize = 2048;
 
@@ -18,7 +26,11 @@ impl Exam<'_> {
     pub(super) fn certificate(&mut self, line: &Directive, chain: &[Cert], authorities: &[Cert]) {
         let Some(leaf) = chain.first() else { return };
         let view = &leaf.view;
-        self.validity(line, leaf, (Code::CertificateExpired, "the broker's certificate", &self.anew(leaf)));
+        self.validity(
+            line,
+            leaf,
+            (Code::CertificateExpired, "the broker's certificate", &self.anew(line, leaf, "renew")),
+        );
         if view.version < 3 {
             self.fault(
                 line,
@@ -173,26 +185,64 @@ impl Exam<'_> {
     }
 
     fn fault(&mut self, line: &Directive, mut found: Finding, leaf: &Cert) {
-        found.help.extend(self.anew(leaf));
+        found.help.extend(self.anew(line, leaf, "issue"));
         self.push(found.at(self.setup.place(line)));
     }
 
-    /// How a certificate is made that has none of these faults.
-    fn anew(&self, leaf: &Cert) -> Vec<String> {
+    /// How this listener gets a certificate that has none of these faults. `verb` is that of `citronella broker` for one
+    /// of ours.
+    fn anew(&self, line: &Directive, leaf: &Cert, verb: &str) -> Vec<String> {
         let name = leaf.name();
         let other = match name {
             _ if name.parse::<IpAddr>().is_ok() => format!("--address {name}"),
             _ if name.contains(['.', '-']) && !name.contains(' ') => format!("--name {name}"),
             _ => "--name NAME".to_owned(),
         };
-        vec![
-            "have a new one made, good for every name and address of this machine: sudo citronella init"
-                .to_owned(),
-            format!(
-                "`init` keeps a certificate that it made before; that one is replaced by: sudo citronella broker issue (for other names and addresses: {other})"
-            ),
-        ]
+        if is_made_by_us(line) {
+            let names = if verb == "issue" {
+                format!(" (for other names and addresses: {other})")
+            } else {
+                String::new()
+            };
+            return vec![format!("have it made anew and put in place: sudo citronella broker {verb}{names}")];
+        }
+        let listeners = &self.setup.listeners;
+        let listener = listeners.iter().find(|listener| listener.get("certfile") == Some(line));
+        if let (Some(ours), Some(listener)) = (listeners.iter().find(|listener| listener.is_ours()), listener)
+        {
+            return vec![format!(
+                "{} has a good certificate: move the clients there; this takes {} out: {}",
+                ours.name(),
+                listener.name(),
+                commented_out(listener)
+            )];
+        }
+        let port = listener.map_or(PORT, |listener| listener.port);
+        let port = if port == PORT { String::new() } else { format!(" --port {port}") };
+        let mut help = vec![format!(
+            "have a new one made, good for every name and address of this machine, and a listener for it in the place of this one: sudo citronella init --take-port{port}"
+        )];
+        help.extend(listener.and_then(keeping));
+        help
     }
+}
+
+/// How the authority stays that clients know already, if it can.
+fn keeping(listener: &Listener) -> Option<String> {
+    let path = Path::new(listener.get("cafile")?.value.trim_end());
+    let authorities = certificates(&fs::read(path).ok()?);
+    let [authority] = &*authorities else { return None };
+    if !authority.is_authority() || authority.view.version < 3 || !authority.view.self_issued {
+        return None;
+    }
+    let key = keys_beside(path, &authorities).into_iter().next();
+    let key = key.map_or_else(|| "KEY".to_owned(), |(key, _)| key.display().to_string());
+    let what = if key == "KEY" { " (KEY is its key)" } else { "" };
+    Some(format!(
+        "to keep the authority `{}`, so that clients need no other, take it over before that{what}: sudo citronella ca adopt {} {key}",
+        authority.name(),
+        path.display()
+    ))
 }
 
 fn notice(lifetime_seconds: i64) -> i64 {

@@ -106,8 +106,17 @@ impl Plan {
     ///
     /// A file cannot be read again.
     pub fn of(findings: &[Finding]) -> Result<Self, FixError> {
+        Self::of_fixes(findings.iter().filter_map(|found| found.fix.as_ref()))
+    }
+
+    /// These changes together.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub fn of_fixes<'a>(fixes: impl IntoIterator<Item = &'a Fix>) -> Result<Self, FixError> {
         let mut plan = Self::default();
-        for fix in findings.iter().filter_map(|found| found.fix.as_ref()) {
+        for fix in fixes {
             match fix {
                 Fix::Line { file, line, new } => plan.line(file, *line, new)?,
                 Fix::Access { path, group, mode } => {
@@ -188,6 +197,27 @@ impl Plan {
             file.set_permissions(fs::Permissions::from_mode(access.mode)).map_err(io)?;
         }
         Ok(kept)
+    }
+}
+
+impl Plan {
+    /// Takes back what [`Plan::apply`] has changed in files of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be replaced, or somebody has changed it since.
+    pub fn undo(&self) -> Result<(), FixError> {
+        for change in &self.files {
+            let locked = Locked::new(&change.path)?;
+            let now = fs::read(locked.path())
+                .map_err(|source| FixError::Io { path: change.path.clone(), source })?;
+            if now == change.mended() {
+                locked.replace(&change.old)?;
+            } else if now != change.old {
+                return Err(FixError::Changed(change.path.clone()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -272,5 +302,11 @@ mod tests {
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600);
         }
         assert!(matches!(plan.apply(), Err(FixError::Changed(_))), "it is another file by now");
+        for _ in 0..2 {
+            plan.undo().unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), "port 8883\r\ntls_version tlsv1\n");
+        }
+        fs::write(&file, "mine\n").unwrap();
+        assert!(matches!(plan.undo(), Err(FixError::Changed(_))), "somebody's own lines stay");
     }
 }

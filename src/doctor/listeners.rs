@@ -19,10 +19,7 @@ impl Exam<'_> {
                 let message =
                     format!("the broker does not start: {} is opened twice{first}", listener.name());
                 // Of ours and another the other goes; else the later.
-                let ours = |listener: &Listener| {
-                    listener.get("certfile").is_some_and(|line| line.value.ends_with("/tls/broker.crt"))
-                };
-                let goes = if ours(listener) && !ours(twin) { twin } else { listener };
+                let goes = if listener.is_ours() && !twin.is_ours() { twin } else { listener };
                 let found = Finding::error(Code::ListenerTwice, message).help(format!(
                     "keep one of them; this takes the other out, with the lines that are its own: {}",
                     commented_out(goes)
@@ -140,7 +137,7 @@ fn is_same(one: &Listener, other: &Listener) -> bool {
 }
 
 /// The command that turns a listener's lines into comments.
-fn commented_out(listener: &Listener) -> String {
+pub(super) fn commented_out(listener: &Listener) -> String {
     let Some(line) = &listener.line else { return String::new() };
     let lines = std::iter::once(line).chain(&listener.directives);
     let mut numbers: Vec<usize> = lines.filter(|own| own.file == line.file).map(|own| own.line).collect();

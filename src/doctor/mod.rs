@@ -40,7 +40,7 @@ pub use code::Code;
 pub use finding::Finding;
 pub use pem::{Cert, certificates};
 pub use reach::{Blocked, BrokerUser, Want};
-pub use setup::{Bridge, Listener, Setup, is_ours};
+pub use setup::{Bridge, Listener, Setup, is_ours, is_plugin};
 
 /// What is examined.
 #[derive(Clone, Debug)]

@@ -241,7 +241,9 @@ impl Setup {
     }
 }
 
-pub(super) fn is_plugin(line: &Directive) -> bool {
+/// Whether this line loads a plugin.
+#[must_use]
+pub fn is_plugin(line: &Directive) -> bool {
     matches!(&*line.key, "plugin" | "auth_plugin" | "global_plugin")
 }
 
@@ -249,6 +251,12 @@ pub(super) fn is_plugin(line: &Directive) -> bool {
 #[must_use]
 pub fn is_ours(line: &Directive) -> bool {
     is_plugin(line) && line.value.rsplit('/').next().is_some_and(|name| name.contains("citronella"))
+}
+
+/// Whether this line names a file that `citronella init` puts into the broker's folder.
+pub(super) fn is_made_by_us(line: &Directive) -> bool {
+    let value = line.value.trim_end();
+    ["/tls/broker.crt", "/tls/ca.crt"].iter().any(|end| value.ends_with(end))
 }
 
 impl Listener {
@@ -281,6 +289,11 @@ impl Listener {
             // Without any line for it the broker opens it for its own machine only.
             (None, line) => line.is_none(),
         }
+    }
+
+    /// Whether its certificate is that of `citronella init`.
+    pub(super) fn is_ours(&self) -> bool {
+        self.get("certfile").is_some_and(is_made_by_us)
     }
 
     /// As people call it: `port 8883`, or its socket.

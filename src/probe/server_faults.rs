@@ -9,7 +9,8 @@ use super::{Cause, Question, Target, tls};
 use crate::doctor::Cert;
 
 const DOCTOR: &str = "on the broker's machine: sudo citronella doctor";
-const ANEW: &str = "have a new certificate made on the broker's machine, good for every name and address of it: sudo citronella init";
+const ANEW: &str = "have a new certificate made on the broker's machine, good for every name and address of it: sudo citronella broker issue (where Citronella made none before: sudo citronella init --take-port)";
+const RENEW: &str = "on the broker's machine: sudo citronella broker renew (where Citronella made none before: sudo citronella init --take-port)";
 
 pub(super) fn unknown_host(host: &str, error: &io::Error) -> Cause {
     Cause::new("unknown-host", format!("nobody knows the name `{host}`"), error.to_string()).help(format!(
@@ -192,7 +193,7 @@ fn name(question: &Question, leaf: &Cert, observed: String) -> Cause {
     let option = if question.target.is_address() { "--address" } else { "--name" };
     options.push(format!("{option} {host}"));
     cause.help(format!(
-        "or have one made that is good for this too, on the broker's machine, with the old one moved away: sudo citronella init {}",
+        "or have one made that is good for this too, on the broker's machine: sudo citronella broker issue {}",
         options.join(" ")
     ))
 }
@@ -203,7 +204,7 @@ fn recreated(leaf: &Cert, observed: String) -> Cause {
         format!("the authority `{}` was made anew: the one that was given has the same name, and is not the one that signed the broker's certificate", leaf.view.issuer),
         observed,
     )
-    .help("take the authority's certificate from the broker's machine again (/etc/citronella/tls/ca.crt), or have the broker's certificate made anew by the present authority")
+    .help("take the authority's certificate from the broker's machine again (/etc/citronella/tls/ca.crt), or have the broker's certificate made anew by the present authority, there: sudo citronella broker issue")
 }
 
 fn self_issued(leaf: &Cert, observed: String) -> Cause {
@@ -266,7 +267,7 @@ fn dates(question: &Question, chain: &[Cert], observed: String) -> Cause {
     } else {
         Cause::new("certificate-expired", format!("the broker's certificate has expired: {span}"), observed)
     };
-    cause.help(format!("if the clocks are right: {ANEW}; then sudo systemctl reload mosquitto"))
+    cause.help(format!("if the clocks are right, have the next one made, {RENEW}"))
 }
 
 /// OpenSSL looks at the authority's own dates, the library here does not.
@@ -275,7 +276,7 @@ pub(super) fn authority_ended(question: &Question) -> Option<Cause> {
     let until: Timestamp = ended.view.not_after;
     Some(
         Cause::new("ca-expired", format!("the authority `{}` itself ended at {until}", ended.name()), "")
-            .help("make a new authority and give all devices its certificate: sudo citronella init"),
+            .help("make a new authority, on the broker's machine, and give all devices its certificate: sudo citronella ca rollover"),
     )
 }
 

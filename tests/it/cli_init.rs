@@ -63,7 +63,7 @@ fn run_again_it_keeps_everything_and_says_what_it_did_not_do() {
     assert!(!again.stderr.contains("warning"), "{again:?}");
     assert!(home.files() == before, "files changed");
 
-    let other = home.init(&["--password-listener", "--name", "gw.lan"]).run();
+    let other = home.init(&["--port", "9883", "--name", "gw.lan"]).run();
     assert_eq!(other.status, Some(0), "{other:?}");
     assert!(other.stderr.contains("is not good for gw.lan"), "{other:?}");
     assert!(other.stderr.contains("not what these options would make"), "{other:?}");
@@ -204,29 +204,40 @@ broker_test!(the_lines_for_mosquitto_make_a_guarded_broker, |kind| {
 });
 
 #[test]
-fn lines_of_others_that_would_undo_the_guard_are_pointed_out() {
+fn lines_of_others_that_would_undo_the_guard_are_not_left_as_they_are() {
     let home = Home::empty();
     home.write("etc-mosquitto/conf.d/default.conf", "listener 1883\nallow_anonymous true\n");
     let main = home.path("etc-mosquitto/conf.d");
     home.write("etc-mosquitto/mosquitto.conf", format!("pid_file /run/x\ninclude_dir {}\n", main.display()));
     let conf = main.join("citronella.conf");
-    let init = || home.init(&["--password-listener", "--mosquitto-conf", conf.to_str().unwrap()]).run();
-    for _ in 0..2 {
-        let quiet = init();
+    let own = ["--password-listener", "--mosquitto-conf", conf.to_str().unwrap()];
+    let init = |more: &[&str]| home.init(&[&own[..], more].concat()).run();
+    for more in [&["--no-import"][..], &[]] {
+        let quiet = init(more);
         assert!(quiet.status == Some(0) && !quiet.stderr.contains("warning"), "{quiet:?}");
     }
     let old =
         "per_listener_settings true\nport 8884\nlistener 8883 localhost\nuse_identity_as_username true\n";
     home.write("etc-mosquitto/conf.d/old.conf", old);
-    let outcome = init();
-    assert_eq!(outcome.status, Some(0), "{outcome:?}");
-    for (line, says) in
-        [(1, "guards none"), (2, "takes a port"), (3, "takes a port"), (4, "does not ask the plugin")]
-    {
-        let place = format!("warning: {}:{line}: ", main.join("old.conf").display());
-        let found = outcome.stderr.lines().any(|told| told.contains(&place) && told.contains(says));
-        assert!(found, "{line}: {outcome:?}");
+    let before = home.files();
+    let outcome = init(&[]);
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("port 8884 is open already, in "), "{outcome:?}");
+    let outcome = init(&["--take-port"]);
+    assert_eq!(outcome.status, Some(2), "{outcome:?}");
+    for line in old.lines() {
+        assert!(outcome.stderr.contains(&format!("\n-{line}\n+#citronella# {line}")), "{line}: {outcome:?}");
     }
+    assert!(home.files() == before, "files changed");
+    let outcome = init(&["--take-port", "--yes"]);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    let now = home.read("etc-mosquitto/conf.d/old.conf");
+    assert!(now.lines().all(|line| line.starts_with("#citronella# ")), "{now}");
+
+    home.write("etc-mosquitto/conf.d/z.conf", "plugin /usr/lib/other.so\n");
+    let outcome = init(&[]);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("z.conf:1: another plugin decides too"), "{outcome:?}");
 }
 
 broker_test!(a_listener_that_was_open_to_all_is_guarded_too, |kind| {

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{
     doctor_support::Ward,
-    support::{Broker, Cmd, plugin},
+    support::{Broker, Cmd, Conf, plugin},
 };
 
 /// The openssl recipe of a guide of 2018 as it stands: authority and server certificate on the broker itself, the
@@ -205,39 +205,96 @@ fn a_sha_1_fingerprint_is_called_by_its_name() {
     assert!(settings["help"].to_string().contains("-fingerprint -sha256"), "{settings}");
 }
 
+/// The commands in a finding's help, in the order in which they are to be typed.
+fn steps(ward: &Ward, code: &str) -> Vec<String> {
+    let found = ward.findings();
+    let found =
+        found.iter().find(|found| found["code"] == code).unwrap_or_else(|| panic!("{code}: {found:?}"));
+    let help = found["help"].as_array().unwrap().iter().map(|help| help.as_str().unwrap());
+    help.filter_map(|help| Some(help.split_once("sudo ")?.1.to_owned())).collect()
+}
+
+/// Types a command that was printed. What it would ask at a terminal stands behind it.
+#[track_caller]
+fn obey(ward: &Ward, step: &str, answers: &str) {
+    let Some(arguments) = step.strip_prefix("citronella ") else {
+        ward.sh(step);
+        return;
+    };
+    let script = format!("\"$citronella\" {arguments} {answers}");
+    let command = Cmd::shell(&script).dir(ward.dir());
+    let command = command.env("CITRONELLA_CONFIG", ward.path("etc/citronella.toml"));
+    command.env("CITRONELLA_CA_PASSPHRASE", "a passphrase").env("CITRONELLA_KEY_PASSPHRASE", "secret").ok();
+}
+
+/// As Debian has it: parts in a folder, and the guide's lines in one of them. What leaves no choice is mended.
+fn installed(ward: &Ward) {
+    ward.sh("mkdir conf.d etc; grep -v ^user mosquitto.conf > conf.d/guide.conf");
+    ward.conf("include_dir DIR/conf.d\n");
+    assert_eq!(ward.doctor(&[]).status, Some(1));
+    ward.doctor(&["--fix", "--yes"]);
+}
+
+/// What `init` would ask, and where this broker is.
+fn init_answers(ward: &Ward, claim: &Conf) -> String {
+    format!(
+        "--plugin {} --mosquitto-conf {} --listen {} --yes",
+        plugin().display(),
+        ward.path("conf.d/citronella.conf").display(),
+        claim.address()
+    )
+}
+
 broker_test!(the_steps_that_doctor_prints_lead_from_the_guides_broker_to_a_clean_one, |kind| {
     let claim = Broker::conf(kind);
-    let address = claim.address().to_string();
     for ward in [home_guide(), board_guide()] {
-        // As Debian has it: parts in a folder, and the guide's lines in one of them.
-        ward.sh("mkdir conf.d etc; grep -v ^user mosquitto.conf > conf.d/guide.conf");
-        ward.conf("include_dir DIR/conf.d\n");
-        assert_eq!(ward.doctor(&[]).status, Some(1));
-        assert!(ward.refused_by(kind).is_some() || ward.codes().contains("no-way-in"));
-
-        // First what leaves no choice, then what it says about the certificate.
-        ward.doctor(&["--fix", "--yes"]);
-        let found = ward.findings();
-        let v1 = found.iter().find(|found| found["code"] == "certificate-v1").unwrap();
-        assert!(v1["help"][0].as_str().unwrap().contains("sudo citronella init"), "{v1}");
-        let (plugin, conf) = (plugin(), ward.path("conf.d/citronella.conf"));
-        let config = ward.path("etc/citronella.toml");
-        let init =
-            Cmd::new(["--config", config.to_str().unwrap(), "init", "--plugin", plugin.to_str().unwrap()]);
-        init.env("CITRONELLA_CA_PASSPHRASE", "a passphrase")
-            .arg("--mosquitto-conf")
-            .arg(&conf)
-            .arg("--listen")
-            .arg(&address)
-            .ok();
-
-        // Two listeners want the port now; the command that is printed takes the guide's out.
-        let found = ward.findings();
-        let twice = found.iter().find(|found| found["code"] == "listener-twice").unwrap();
-        let step = twice["help"][0].as_str().unwrap().split("sudo ").nth(1).unwrap();
-        ward.sh(step);
+        installed(&ward);
+        // A new authority takes the place of the old one.
+        let step = &steps(&ward, "certificate-v1")[0];
+        assert!(step.starts_with("citronella init --take-port"), "{step}");
+        obey(&ward, step, &init_answers(&ward, &claim));
         let outcome = ward.doctor(&["--deny-warnings"]);
         assert_eq!(outcome.status, Some(0), "{outcome:?}");
         assert_eq!(ward.refused_by(kind), None, "and it starts");
     }
 });
+
+broker_test!(the_authority_of_a_guide_is_kept_by_the_steps_that_doctor_prints, |kind| {
+    let claim = Broker::conf(kind);
+    for (ward, own) in [(home_guide(), "certs/ca.crt"), (board_guide(), "m2mqtt_ca.crt")] {
+        installed(&ward);
+        let steps = steps(&ward, "certificate-v1");
+        let [anew, keep] = &steps[..] else { panic!("{steps:?}") };
+        assert!(keep.starts_with("citronella ca adopt "), "{keep}");
+        // Where the key is away, as it should be, it is told so.
+        obey(&ward, &keep.replace(" KEY", " stick/m2mqtt_ca.key"), "");
+        obey(&ward, anew, &init_answers(&ward, &claim));
+        assert_eq!(ward.refused_by(kind), None);
+
+        // Whoever has the guide's ca.crt knows the broker still.
+        ward.sh(&format!(
+            "openssl verify -CAfile {own} -purpose sslserver -verify_hostname localhost etc/tls/broker.crt"
+        ));
+        let outcome = ward.doctor(&[]);
+        assert_eq!(outcome.status, Some(0), "{outcome:?}");
+        let left = ["ca-named-like-host", "ca-without-key-usage", "email-in-name"];
+        let codes = ward.codes();
+        assert!(codes.iter().all(|code| left.contains(&&**code)), "{codes:?}");
+
+        // What is left is the authority's own, and goes with it.
+        let next = steps_of_rollover(&ward);
+        for step in &next {
+            obey(&ward, step, "");
+        }
+        let outcome = ward.doctor(&["--deny-warnings"]);
+        assert_eq!(outcome.status, Some(0), "{next:?}: {outcome:?}");
+        assert_eq!(ward.refused_by(kind), None);
+    }
+});
+
+/// The way to the next authority, as `doctor` and the first step of it print it.
+fn steps_of_rollover(ward: &Ward) -> Vec<String> {
+    let first = steps(ward, "ca-without-key-usage").remove(0);
+    assert_eq!(first, "citronella ca rollover");
+    vec![first, "citronella broker renew --no-reload".into(), "citronella ca rollover --finish".into()]
+}

@@ -63,6 +63,7 @@ mod cli_explain_who;
 mod cli_import;
 mod cli_import_prove;
 mod cli_init;
+mod cli_init_in_use;
 mod cli_init_refusals;
 mod cli_password;
 mod cli_secrets;

@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until the broker shows this certificate (DER); what it showed last, in words, if it never does.
-pub(super) fn shows(address: SocketAddr, wanted: &[u8]) -> Result<(), String> {
+pub(crate) fn shows(address: SocketAddr, wanted: &[u8]) -> Result<(), String> {
     let begun = Instant::now();
     loop {
         let said = match leaf(address) {

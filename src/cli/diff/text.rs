@@ -10,6 +10,7 @@ use citronella::{
 };
 
 use super::Report;
+use crate::output::counted;
 
 /// So many names and exceptions are printed; scripts get all.
 const NAMED: usize = 8;
@@ -56,8 +57,6 @@ impl fmt::Display for Text<'_> {
         }
         let proofs: usize = diff.devices.iter().map(|(_, devices)| devices.len()).sum();
         let rights: usize = diff.rights.iter().map(|group| group.devices.len()).sum();
-        let counted =
-            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let parts = [
             (diff.settings.len(), counted(diff.settings.len(), "setting")),
             (proofs, counted(proofs, "device")),

@@ -1,15 +1,14 @@
-//! What stands in Mosquitto's configuration beside our lines and would undo them.
+//! What stands in Mosquitto's configuration beside our lines.
 
 use std::path::{Path, PathBuf};
 
 use citronella::{
-    doctor::Setup,
+    doctor::{Listener, Setup, is_ours, is_plugin},
     mosquitto_conf::{self, Directive, Reading},
 };
 
 /// The broker's configuration without our own file.
 pub(crate) struct Neighbours {
-    conf: PathBuf,
     /// Nothing if it cannot be read or is not where Debian has it: the broker will say so.
     others: Option<(Vec<Directive>, Setup)>,
 }
@@ -17,7 +16,7 @@ pub(crate) struct Neighbours {
 impl Neighbours {
     /// What stands beside `conf`, whether or not that is there.
     pub(crate) fn of(conf: &Path) -> Self {
-        Self { conf: conf.to_owned(), others: read_without(conf) }
+        Self { others: read_without(conf) }
     }
 
     /// The broker as these files alone make it.
@@ -37,30 +36,27 @@ impl Neighbours {
         self.lines().iter().any(|line| is_listener_on(line, &[port]))
     }
 
-    fn lines(&self) -> &[Directive] {
+    pub(super) fn lines(&self) -> &[Directive] {
         self.others.as_ref().map_or(&[], |(lines, _)| lines)
     }
 
-    /// A sentence for each line that keeps the broker from starting, or from asking the plugin, once our file is there.
-    /// `ports` are those of our own listeners.
-    pub(super) fn objections(&self, ports: &[u16]) -> Vec<String> {
-        let others = self.lines();
-        let identity = mosquitto_conf::identity_options(others).map(|line| {
-            format!("{}: with `{}` the broker does not ask the plugin who comes in, and will not start with it; take the line out", place(line), line.key)
-        });
-        let per_listener = others.iter().filter(|line| line.key == "per_listener_settings" && is_true(line)).map(|line| {
-            format!("{}: with `per_listener_settings` the plugin guards none of the listeners that follow it; take the line out", place(line))
-        });
-        let taken = others.iter().filter(|line| is_listener_on(line, ports)).map(|line| {
-            format!(
-                "{}: `{} {}` takes a port that {} needs; the broker will not start with both",
-                place(line),
-                line.key,
-                line.value,
-                self.conf.display()
-            )
-        });
-        identity.chain(per_listener).chain(taken).collect()
+    /// Listeners of others on these ports.
+    pub(super) fn listeners_on(&self, ports: &[u16]) -> impl Iterator<Item = &Listener> {
+        let listeners = self.setup().into_iter().flat_map(|setup| &setup.listeners);
+        listeners.filter(|listener| listener.line.is_some() && ports.contains(&listener.port))
+    }
+
+    /// A sentence for each line that lets others decide once our file is there, and that is left to people.
+    pub(super) fn objections(&self) -> Vec<String> {
+        let plugins = self.lines().iter().filter(|line| is_plugin(line) && !is_ours(line));
+        plugins
+            .map(|line| {
+                format!(
+                    "{}: another plugin decides too, and the one that stands first does so first; `citronella doctor` says what to do",
+                    place(line)
+                )
+            })
+            .collect()
     }
 }
 
@@ -86,6 +82,19 @@ pub(super) fn opens(conf: &Path, port: u16) -> bool {
     lines.is_some_and(|lines| lines.iter().any(|line| is_listener_on(line, &[port])))
 }
 
+/// The listeners in this file; none if it is not there.
+pub(super) fn own_listeners(conf: &Path) -> Vec<Listener> {
+    let setup = Setup::of(&mosquitto_conf::read_all(&conf.to_owned().into()));
+    setup.listeners.into_iter().filter(|listener| listener.line.is_some()).collect()
+}
+
+/// Where the broker logs, if that is a file.
+pub(super) fn log_file(conf: &Path) -> Option<PathBuf> {
+    let lines = configuration(conf)?;
+    let files = lines.iter().rev().filter(|line| line.key == "log_dest");
+    files.filter_map(|line| line.value.trim_end().strip_prefix("file ")).map(PathBuf::from).next()
+}
+
 /// All that the broker reads, if `conf` is in a folder of parts and the main file stands above it, as Debian has it.
 fn configuration(conf: &Path) -> Option<Vec<Directive>> {
     mosquitto_conf::read(&main_file(conf)?.into()).ok()
@@ -97,10 +106,6 @@ fn main_file(conf: &Path) -> Option<PathBuf> {
 
 fn place(line: &Directive) -> String {
     format!("{}:{}", line.file.display(), line.line)
-}
-
-fn is_true(line: &Directive) -> bool {
-    matches!(line.value.trim(), "true" | "1")
 }
 
 fn is_listener_on(line: &Directive, ports: &[u16]) -> bool {

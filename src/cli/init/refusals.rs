@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Read as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use citronella::fs::{judge_way, this_user};
@@ -80,4 +80,37 @@ fn is_library(path: &Path) -> Result<(), Failure> {
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::file(path, &error))
+}
+
+/// Fails early where a file is to be made and there is no folder for it.
+pub(super) fn folder_of(path: &Path, help: &str) -> Result<(), Failure> {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") && !folder.is_dir() => {
+            Err(Failure::new(format!("there is no folder {}", folder.display())).help(help))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The plugin that was named, or the one that is installed.
+pub(super) fn plugin_path(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    const NAME: &str = "mosquitto_citronella.so";
+    if let Some(path) = named {
+        return fs::canonicalize(path).map_err(|error| {
+            Failure::file(path, &error)
+                .help(format!("--plugin is the path of {NAME}, as `make release` builds it"))
+        });
+    }
+    let triplets = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"];
+    let mut places: Vec<PathBuf> = ["/usr/lib", "/usr/local/lib"]
+        .iter()
+        .flat_map(|library| triplets.iter().map(|triplet| Path::new(library).join(triplet)))
+        .map(|folder| folder.join("mosquitto").join(NAME))
+        .collect();
+    places.push(Path::new("/usr/local/lib/mosquitto").join(NAME));
+    places.push(Path::new("/usr/lib/mosquitto").join(NAME));
+    places.into_iter().find(|path| path.exists()).ok_or_else(|| {
+        Failure::new(format!("{NAME} is not installed"))
+            .help("install it (`make release && sudo make install`), or name it with --plugin")
+    })
 }

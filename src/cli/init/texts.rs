@@ -58,13 +58,6 @@ pub(super) const LOCAL_OFFERED: &str = "
 
 /// The listeners and the plugin, as every supported broker accepts them.
 pub(super) fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path, plugin: &Path) -> String {
-    let tls = folder.join("tls");
-    let listen = arguments.listen.map(|address| format!(" {address}")).unwrap_or_default();
-    let pair = format!(
-        "certfile {}\nkeyfile {}\n",
-        tls.join("broker.crt").display(),
-        tls.join("broker.key").display()
-    );
     let mut text = format!(
         "# Made by `citronella init`. Who may connect and what they may do is decided by the plugin below.\n\
          allow_anonymous false\n\
@@ -72,22 +65,35 @@ pub(super) fn mosquitto_conf(arguments: &Arguments, folder: &Path, config: &Path
          plugin_opt_config {}\n\
          \n\
          # Devices with a certificate. No use_identity_as_username: with it the broker would not ask the plugin.\n\
-         listener {}{listen}\n\
-         {pair}\
-         cafile {}\n\
+         {}cafile {}\n\
          require_certificate true\n",
         plugin.display(),
         config.display(),
-        arguments.port,
-        tls.join("ca.crt").display(),
+        listener(arguments, arguments.port, folder),
+        folder.join("tls/ca.crt").display(),
     );
     if arguments.password_listener {
-        text.push_str(&format!(
-            "\n# Clients with a password, which need the authority's certificate to know the broker.\nlistener {}{listen}\n{pair}",
-            arguments.password_port
-        ));
+        text.push_str(&password_listener(arguments, folder));
     }
     text
+}
+
+/// What follows them for clients without a certificate.
+pub(super) fn password_listener(arguments: &Arguments, folder: &Path) -> String {
+    format!(
+        "\n# Clients with a password, which need the authority's certificate to know the broker.\n{}",
+        listener(arguments, arguments.password_port, folder)
+    )
+}
+
+fn listener(arguments: &Arguments, port: u16, folder: &Path) -> String {
+    let listen = arguments.listen.map(|address| format!(" {address}")).unwrap_or_default();
+    let tls = folder.join("tls");
+    format!(
+        "listener {port}{listen}\ncertfile {}\nkeyfile {}\n",
+        tls.join("broker.crt").display(),
+        tls.join("broker.key").display()
+    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,242 @@
+//! The restart: is the broker up and guarded afterwards, and if not, back to what was before.
+
+use std::{
+    fs,
+    io::{Read as _, Seek as _, SeekFrom},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use citronella::{
+    doctor::{Listener, fix::Plan},
+    status::{self, Status, now_ms},
+};
+use jiff::Timestamp;
+
+use super::{Arguments, neighbours};
+use crate::{
+    broker::{shows, without_secrets},
+    consent,
+    files::{Files, Mode},
+    output::{Failure, Output},
+};
+
+/// Until a broker that was started has loaded the plugin.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A broker that has logged an error by then and does not run will not.
+const SOON: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Of a log that tells nothing better, so many lines are shown.
+const LAST_LINES: usize = 5;
+const MAX_LOG_BYTES: u64 = 256 * 1024;
+
+/// What starts the broker anew.
+pub(super) enum Way {
+    Systemd,
+    Command(String),
+}
+
+impl Way {
+    /// None where it is up to people.
+    pub(super) fn find(arguments: &Arguments) -> Option<Self> {
+        if let Some(command) = &arguments.restart_command {
+            return Some(Self::Command(command.clone()));
+        }
+        let known = || Command::new("systemctl").args(["cat", "mosquitto"]).output();
+        let systemd =
+            Path::new("/run/systemd/system").is_dir() && known().is_ok_and(|known| known.status.success());
+        systemd.then_some(Self::Systemd)
+    }
+
+    /// Whether it is to be done now.
+    pub(super) fn agreed(&self, arguments: &Arguments) -> Result<bool, Failure> {
+        if arguments.restart || arguments.no_restart || !consent::possible() {
+            return Ok(arguments.restart);
+        }
+        consent::ask("Restart Mosquitto now? From then on it is guarded.", "", "")
+    }
+
+    fn go(&self) -> Result<(), String> {
+        let mut command = match self {
+            Self::Systemd => {
+                let mut systemctl = Command::new("systemctl");
+                systemctl.args(["restart", "mosquitto"]);
+                systemctl
+            }
+            Self::Command(text) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", text]);
+                shell
+            }
+        };
+        let told = without_secrets(&mut command).output().map_err(|error| error.to_string())?;
+        if told.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&told.stderr);
+        let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given");
+        Err(format!("the restart failed: {said}"))
+    }
+}
+
+/// What stood there before.
+pub(super) struct Former {
+    pub(super) conf: PathBuf,
+    /// Nothing if it was not there.
+    pub(super) text: Option<Vec<u8>>,
+    /// Whether it is another one now.
+    pub(super) changed: bool,
+    pub(super) edits: Plan,
+}
+
+/// What is looked for after the restart.
+pub(super) struct Wanted<'a> {
+    pub(super) state: &'a Path,
+    /// The broker's certificate, DER.
+    pub(super) certificate: &'a [u8],
+}
+
+/// Restarts; what the plugin says of itself then.
+///
+/// # Errors
+///
+/// The broker did not come up guarded; what was before is in force again.
+pub(super) fn restart(
+    output: &Output,
+    way: &Way,
+    former: &Former,
+    wanted: &Wanted<'_>,
+) -> Result<Status, Failure> {
+    let log = Log::now(&former.conf);
+    let begun_ms = now_ms();
+    output.say(&"Restarting Mosquitto …");
+    let came = way.go().and_then(|()| up((former, &log), wanted, begun_ms));
+    let why = match came {
+        Ok(status) => return Ok(status),
+        Err(why) => why,
+    };
+    let said = log.telling();
+    let mut failure = if former.changed || !former.edits.is_empty() {
+        put_back(former)?;
+        let again = match way.go() {
+            Ok(()) => "and the broker was started with it".to_owned(),
+            Err(why) => format!("and yet {why}"),
+        };
+        Failure::new(format!(
+            "the broker did not come up guarded: {why}. The former configuration is in place again, {again}"
+        ))
+    } else {
+        Failure::new(format!("the broker did not come up guarded: {why}. Nothing was there to be put back"))
+            .help("`citronella uninstall` takes the guard away")
+    };
+    for line in said {
+        failure = failure.help(format!("its log: {line}"));
+    }
+    Err(failure.help("`citronella doctor` looks for the cause"))
+}
+
+/// The plugin runs, and a listener of ours shows our certificate.
+fn up((former, log): (&Former, &Log), wanted: &Wanted<'_>, begun_ms: u64) -> Result<Status, String> {
+    let begun = Instant::now();
+    let status = loop {
+        let running = status::is_running(wanted.state).unwrap_or(false);
+        let said = status::read(wanted.state);
+        if let Ok(status) = &said
+            && running
+            && status.started_ms >= begun_ms
+        {
+            break status.clone();
+        }
+        if !running && begun.elapsed() > SOON && log.new_text().is_some_and(|text| text.contains("Error:")) {
+            return Err("it has ended".to_owned());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("the plugin has not started within {} s", PATIENCE.as_secs()));
+        }
+        thread::sleep(PAUSE);
+    };
+    if let Some(listener) = neighbours::own_listeners(&former.conf).iter().find(|listener| listener.has_tls())
+    {
+        shows(address(listener), wanted.certificate).map_err(|why| format!("{}: {why}", listener.name()))?;
+    }
+    if status::is_running(wanted.state).unwrap_or(false) {
+        Ok(status)
+    } else {
+        Err("it started, and ended again".to_owned())
+    }
+}
+
+/// Where this machine reaches it.
+fn address(listener: &Listener) -> SocketAddr {
+    let bind: Option<IpAddr> = listener.bind.as_ref().and_then(|bind| bind.parse().ok());
+    let address = bind.filter(|address| !address.is_unspecified());
+    SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), listener.port)
+}
+
+/// The lines of others as they were, and ours aside.
+fn put_back(former: &Former) -> Result<(), Failure> {
+    former.edits.undo()?;
+    if !former.changed {
+        return Ok(());
+    }
+    let conf = &former.conf;
+    let failed = conf.with_added_extension("failed");
+    let made = fs::read(conf).map_err(|error| Failure::file(conf, &error))?;
+    let files = Files::for_broker();
+    files.replace(&failed, &made, Mode::Public)?;
+    match &former.text {
+        Some(text) => files.replace(conf, text, Mode::Public),
+        None => fs::remove_file(conf).map_err(|error| Failure::file(conf, &error)),
+    }
+}
+
+/// What the broker says from now on.
+struct Log {
+    file: Option<PathBuf>,
+    from: u64,
+    since: Timestamp,
+}
+
+impl Log {
+    fn now(conf: &Path) -> Self {
+        let file = neighbours::log_file(conf);
+        let from = file.as_ref().and_then(|file| fs::metadata(file).ok()).map_or(0, |found| found.len());
+        Self { file, from, since: Timestamp::now() }
+    }
+
+    /// The lines that say why, or the last ones.
+    fn telling(&self) -> Vec<String> {
+        let text = self.new_text().filter(|text| !text.trim().is_empty()).or_else(|| self.journal());
+        let text = text.unwrap_or_default();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let is_reason = |line: &&&str| {
+            line.contains("Error") || line.contains("citronella: ") && !line.contains("citronella: plugin")
+        };
+        let mut told: Vec<&str> = lines.iter().filter(is_reason).copied().collect();
+        if told.is_empty() {
+            told = lines;
+        }
+        let from = told.len().saturating_sub(LAST_LINES);
+        told.iter().skip(from).map(|line| (*line).to_owned()).collect()
+    }
+
+    fn new_text(&self) -> Option<String> {
+        let mut file = fs::File::open(self.file.as_ref()?).ok()?;
+        file.seek(SeekFrom::Start(self.from)).ok()?;
+        let mut text = Vec::new();
+        file.take(MAX_LOG_BYTES).read_to_end(&mut text).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn journal(&self) -> Option<String> {
+        let since = format!("--since=@{}", self.since.as_second());
+        let said = Command::new("journalctl")
+            .args(["--unit=mosquitto", "--output=cat", "--no-pager", &since])
+            .output()
+            .ok()?;
+        Some(String::from_utf8_lossy(&said.stdout).into_owned())
+    }
+}
