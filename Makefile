@@ -25,6 +25,8 @@ COMMAND := $(TARGET)/release/citronella
 PAGES = CITRONELLA_PAGES='$(abspath $(TARGET))/pages' $(CARGO) test --quiet --locked --bin citronella
 # What `make release`, `make deb` and `make test-arm` are for: amd64, arm64 or armhf.
 ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
+# The architectures that the roots of `make test-package` have: arm64 of arm64/bookworm, this machine's of bookworm.
+PACKED = $(or $(sort $(foreach suite,$(SUITES),$(if $(findstring /,$(suite)),$(patsubst %/,%,$(dir $(suite))),$(ARCH)))),$(ARCH))
 # How long `make fuzz` stays with each target.
 SECONDS ?= 60
 # Stripped, in bytes: a broker on a small machine has to carry it.
@@ -32,7 +34,7 @@ PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
 .PHONY: help deps test-deps package-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
-  bench-storm fuzz mutants demo man completions install deb dist licences test-package test-arm reproduce release-check clean
+  bench-storm fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -116,8 +118,11 @@ package-deps:
 deb: package-deps ## the Debian package (ARCH=arm64 or ARCH=armhf for a Raspberry Pi)
 	@.packaging/deb $(ARCH)
 
-test-package: package-deps ## the package in clean Debian roots: install, use, upgrade, purge (as root)
-	@.packaging/deb >/dev/null
+footprint: package-deps ## what the package takes on the disk and in memory (ARCHES='amd64 arm64': of packages that are made)
+	@tests/package/footprint $(ARCHES)
+
+test-package: package-deps ## the package in clean Debian roots: install, use, upgrade, purge (as root; SUITES=arm64/bookworm: by qemu)
+	@for arch in $(PACKED); do .packaging/deb $$arch >/dev/null || exit; done
 	@tests/package/run $(SUITES)
 
 test-arm: package-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that)
@@ -132,7 +137,7 @@ dist: package-deps ## what a release publishes, in target/dist
 reproduce: package-deps ## build the package twice, in two folders, and compare
 	@.packaging/reproduce $(ARCH)
 
-release-check: check test test-package test-arm licences dist reproduce ## everything that a release has to pass
+release-check: check test test-package test-arm licences dist footprint reproduce ## everything that a release has to pass
 
 clean: ## remove everything that was built or fetched
 	$(CARGO) clean
