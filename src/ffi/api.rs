@@ -354,7 +354,8 @@ impl Broker {
 }
 
 /// Which thread runs this.
-fn current_thread() -> usize {
+#[inline]
+pub(super) fn current_thread() -> usize {
     // SAFETY: no precondition.
     unsafe { sys::citronella_thread() }
 }

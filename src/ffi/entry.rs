@@ -9,9 +9,12 @@ use super::{
     api::{Broker, RegisterError, Registration, bytes},
     event,
     guard::{guarded, install_hook},
+    kept::Kept,
     sys,
 };
-use crate::plugin::{AclReply, AuthReply, Host, Level, Plugin, PluginOption, Refusal, StartError, Wake};
+use crate::plugin::{
+    AclReply, Asker, AuthReply, Hand, Host, Level, Plugin, PluginOption, Refusal, StartError, Wake,
+};
 
 /// The version of the plugin interface we speak, in every supported broker.
 const PLUGIN_VERSION: c_int = 5;
@@ -23,6 +26,20 @@ const START_REFUSED: c_int = 3;
 pub(super) struct Loaded {
     pub(super) broker: Broker,
     pub(super) plugin: Plugin,
+    /// Of the broker's loop.
+    hand: Kept<Hand>,
+}
+
+impl Loaded {
+    /// The calling thread is the broker's loop.
+    pub(super) fn new(broker: Broker, plugin: Plugin) -> Self {
+        Self { broker, plugin, hand: Kept::new() }
+    }
+
+    fn with_hand<R>(&self, body: impl FnOnce(&mut Hand) -> R) -> R {
+        let make = |is_loop| self.plugin.hand(if is_loop { Asker::Loop } else { Asker::Other });
+        self.hand.lend(make, body)
+    }
 }
 
 const _: () = {
@@ -77,7 +94,7 @@ unsafe extern "C" fn mosquitto_plugin_init(
             Ok(plugin) => plugin,
             Err(error) => return refuse_start(&broker, &error),
         };
-        let loaded = Box::into_raw(Box::new(Loaded { broker, plugin }));
+        let loaded = Box::into_raw(Box::new(Loaded::new(broker, plugin)));
         // SAFETY: `loaded` lives until cleanup, or until it is freed below with nothing registered.
         if let Err(error) = unsafe { register_all(&broker, id, loaded.cast()) } {
             // SAFETY: made by `Box::into_raw` above; `register_all` left no callback with it.
@@ -196,7 +213,7 @@ pub(super) unsafe extern "C" fn on_basic_auth(
     user_data: *mut c_void,
 ) -> c_int {
     // SAFETY: by this function's contract.
-    let Some(Loaded { broker, plugin }) = (unsafe { loaded(user_data) }) else {
+    let Some(Loaded { broker, plugin, .. }) = (unsafe { loaded(user_data) }) else {
         return AuthReply::Refuse.into();
     };
     guarded(broker, "log-in", AuthReply::Refuse, || {
@@ -221,12 +238,16 @@ pub(super) unsafe extern "C" fn on_acl_check(
     user_data: *mut c_void,
 ) -> c_int {
     // SAFETY: by this function's contract.
-    let Some(Loaded { broker, plugin }) = (unsafe { loaded(user_data) }) else {
+    let Some(loaded @ Loaded { broker, plugin, .. }) = (unsafe { loaded(user_data) }) else {
         return AclReply::Deny.into();
     };
     guarded(broker, "access check", AclReply::Deny, || {
         // SAFETY: the broker passes this event's own struct, alive until we return.
-        let answer = unsafe { event::acl_check(broker, data, |event| plugin.acl_check(broker, &event)) };
+        let answer = unsafe {
+            event::acl_check(broker, data, |event| {
+                loaded.with_hand(|hand| plugin.acl_check(broker, hand, &event))
+            })
+        };
         answer.unwrap_or_else(|error| {
             plugin.note_refusal(broker, Refusal::Access, &error);
             AclReply::Deny
@@ -246,7 +267,7 @@ pub(super) unsafe extern "C" fn on_reload(
     user_data: *mut c_void,
 ) -> c_int {
     // SAFETY: by this function's contract.
-    if let Some(Loaded { broker, plugin }) = unsafe { loaded(user_data) } {
+    if let Some(Loaded { broker, plugin, .. }) = unsafe { loaded(user_data) } {
         guarded(broker, "reload", (), || plugin.reload(broker));
     }
     0
@@ -257,8 +278,13 @@ pub(super) unsafe extern "C" fn on_reload(
 /// Called by the broker for `MOSQ_EVT_TICK` with the `user_data` of its registration.
 pub(super) unsafe extern "C" fn on_tick(_event: c_int, data: *mut c_void, user_data: *mut c_void) -> c_int {
     // SAFETY: by this function's contract.
-    if let Some(Loaded { broker, plugin }) = unsafe { loaded(user_data) } {
-        let milliseconds = match guarded(broker, "tick", Wake::Soon, || plugin.tick(broker)) {
+    if let Some(loaded @ Loaded { broker, plugin, .. }) = unsafe { loaded(user_data) } {
+        let turn = || {
+            // Without checks, what is in force no longer would be kept for ever.
+            loaded.with_hand(Hand::refresh);
+            plugin.tick(broker)
+        };
+        let milliseconds = match guarded(broker, "tick", Wake::Soon, turn) {
             Wake::Soon => 1,
             Wake::Later => 100,
         };

@@ -26,6 +26,7 @@ mod api;
 mod entry;
 mod event;
 mod guard;
+mod kept;
 mod sys;
 #[cfg(test)]
 mod tests;

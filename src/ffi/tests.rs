@@ -128,7 +128,7 @@ fn load(table: &sys::citronella_broker, devices: &str) -> Loaded {
     let broker = Broker::from_table(table).unwrap();
     let option = PluginOption { key: "config".to_owned(), value: config.display().to_string().into_bytes() };
     let plugin = Plugin::start(&[option], &broker).unwrap();
-    Loaded { broker, plugin }
+    Loaded::new(broker, plugin)
 }
 
 /// Asks the access callback as the broker would.

@@ -16,6 +16,7 @@ mod admission;
 mod audit;
 pub mod counters;
 mod event;
+mod hand;
 mod kicks;
 mod limit;
 mod log;
@@ -30,6 +31,7 @@ pub use event::{
     AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Newcomer, Peer, PluginOption, Presented, Session,
     Wake,
 };
+pub use hand::{Asker, Hand};
 pub use log::Refusal;
 
 use audit::{Audit, Event, Record, Under};
@@ -172,19 +174,20 @@ impl Plugin {
         })
     }
 
-    /// May this client do that?
+    /// May this client do that? The hand is that of the thread that asks.
     #[must_use]
-    pub fn acl_check(&self, host: &dyn Host, event: &AclCheck<'_>) -> AclReply {
+    pub fn acl_check(&self, host: &dyn Host, hand: &mut Hand, event: &AclCheck<'_>) -> AclReply {
         #[cfg(debug_assertions)]
         self.fault(&event.request);
-        let snapshot = self.snapshot.load();
+        let asker = hand.asker;
+        let snapshot = hand.snapshot();
         let Some(name) = event.username else {
-            self.tell(host, &snapshot).nobody(event, "was never admitted");
+            self.tell(host, snapshot).nobody(event, "was never admitted");
             return AclReply::Deny;
         };
         let client_id = if snapshot.reads_client_ids() {
             let Some(client_id) = (event.client_id)() else {
-                self.tell(host, &snapshot).nobody(event, "has an id that is not UTF-8");
+                self.tell(host, snapshot).nobody(event, "has an id that is not UTF-8");
                 return AclReply::Deny;
             };
             client_id
@@ -193,10 +196,14 @@ impl Plugin {
         };
         let decision = snapshot.authorize(name, client_id, &event.request);
         if decision.is_allowed() {
-            self.answers(event).allowed.add();
+            let answers = self.answers(event);
+            match asker {
+                Asker::Loop => answers.allowed_in_loop.add_alone(),
+                Asker::Other => answers.allowed.add(),
+            }
             return AclReply::Allow;
         }
-        self.tell(host, &snapshot).denied(event, name, &decision);
+        self.tell(host, snapshot).denied(event, name, &decision);
         // Where no tick comes (2.0.11 with per_listener_settings) nobody can be kicked. Who is locked out is closed by
         // what it asks for.
         let closes = matches!(event.request, Request::Publish { .. } | Request::Subscribe { .. });

@@ -143,9 +143,10 @@ impl Counters {
             ("unsubscribe", &self.checks.unsubscribe),
         ];
         let samples = by_action.into_iter().flat_map(|(action, answers)| {
-            let Answers { allowed, refused } = answers;
-            [("allowed", allowed), ("refused", refused)]
-                .map(|(result, counter)| labelled(&[("action", action), ("result", result)], counter))
+            let Answers { allowed, allowed_in_loop, refused } = answers;
+            let allowed = allowed.value() + allowed_in_loop.value();
+            [("allowed", allowed), ("refused", refused.value())]
+                .map(|(result, times)| Sample::new(&[("action", action), ("result", result)], times.into()))
         });
         Family {
             name: "citronella_checks_total",

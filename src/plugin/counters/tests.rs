@@ -12,19 +12,20 @@ fn what_is_counted_stands_in_the_file_and_in_the_topics() {
     counters.log_ins.of(Some(()).into(), None::<()>.into()).admitted.add();
     counters.log_ins.of(Shown::No, Shown::Yes).refused.add_many(3);
     counters.checks.of(&Request::Receive { topic: "a" }).allowed.add();
+    counters.checks.of(&Request::Receive { topic: "a" }).allowed_in_loop.add_alone();
     counters.queue.set(7);
     let read = read(&counters);
     let labels = [("credential", "certificate"), ("result", "admitted")];
     assert_eq!(read.sum("citronella_log_ins_total", &labels), Some(1.0));
     assert_eq!(read.sum("citronella_log_ins_total", &[("result", "refused")]), Some(3.0));
-    assert_eq!(read.sum("citronella_checks_total", &[]), Some(1.0));
+    assert_eq!(read.sum("citronella_checks_total", &[]), Some(2.0));
     assert_eq!(read.sum("citronella_hash_queue", &[]), Some(7.0));
 
     let messages = counters.messages(UnixSeconds::now());
     for (topic, payload) in [
         ("log_ins/certificate/admitted", "1"),
         ("log_ins/password/refused", "3"),
-        ("checks/deliver/allowed", "1"),
+        ("checks/deliver/allowed", "2"),
         ("hash_queue", "7"),
         ("hash_seconds/count", "0"),
         ("throttled", "0"),

@@ -45,6 +45,8 @@ pub(super) struct Work {
     blindness_told: bool,
     /// Snapshots that are in force no longer, and may be in use still. They are freed here: that takes its time.
     retired: Vec<Arc<Snapshot>>,
+    /// When the last of them was.
+    retired_at: Instant,
 }
 
 impl Work {
@@ -75,6 +77,7 @@ impl Work {
             complained: false,
             blindness_told: false,
             retired: Vec::new(),
+            retired_at: Instant::now(),
         }
     }
 
@@ -115,7 +118,8 @@ impl Work {
         let seconds_left = self.world.sessions.next_expiry().0.saturating_sub(UnixSeconds::now().0);
         let mut most = DOZE.min(Duration::from_secs(u64::try_from(seconds_left).unwrap_or_default()));
         if !self.retired.is_empty() {
-            most = most.min(SOON);
+            // Without ticks the loop lets go of it at the next check, whenever that is.
+            most = most.min(SOON.max(self.retired_at.elapsed()));
         }
         self.files.wait(&self.signals.wake, Instant::now(), most);
     }
@@ -215,6 +219,7 @@ impl Work {
             self.swap(&old, new);
             self.status.attempt = Attempt::Loaded { at_ms: now };
             self.retired.push(old);
+            self.retired_at = Instant::now();
         }
     }
 
