@@ -11,7 +11,7 @@ use super::{
     tree::{ROOT, Tree},
     walk::{Levels, is_dollar},
 };
-use crate::topic::{Filter, MAX_LEVELS, NameLevel, hash_level};
+use crate::topic::{Filter, MAX_LEVELS};
 
 /// `+` in place of a level's text.
 const ANY: &[u8] = b"+";
@@ -31,26 +31,25 @@ pub(super) struct Pattern<'t> {
 impl<'t> Pattern<'t> {
     pub(super) fn new(filter: Filter<'t>) -> Self {
         let mut levels = Levels::new();
-        let mut push = |text: &'t [u8]| levels.push(NameLevel { text, hash: hash_level(text) });
         let plain = filter.plain();
         let open = matches!(plain.as_bytes(), [b'#'] | [.., b'/', b'#']);
-        filter.levels().filter(|level| *level != "#").for_each(|level| push(level.as_bytes()));
+        filter.levels().filter(|level| *level != "#").for_each(|level| levels.push(level.as_bytes()));
         if matches!(plain, "#" | "/#") {
-            push(ANY);
+            levels.push(ANY);
         }
         let name = plain.strip_suffix("/#").unwrap_or(plain);
         let name = (!name.is_empty() && !name.contains(['+', '#'])).then_some(name);
         Self { levels, open, name, filter }
     }
 
-    pub(super) fn levels(&self) -> &[NameLevel<'t>] {
+    pub(super) fn levels(&self) -> &[&'t [u8]] {
         self.levels.all().unwrap_or_default()
     }
 }
 
 /// Whether `level` of a pattern is `+`.
-pub(super) fn is_any(level: &NameLevel<'_>) -> bool {
-    level.text == ANY
+pub(super) fn is_any(level: &&[u8]) -> bool {
+    *level == ANY
 }
 
 /// Where a rule stands: which index, which rule. Smaller is earlier in the source.
@@ -154,7 +153,7 @@ impl Covering<'_> {
         }
         let Some(level) = level else { return };
         for hole in self.tree.holes(here, next) {
-            if self.tree.fits(hole, level.text, self.subject) {
+            if self.tree.fits(hole, level, self.subject) {
                 self.from(hole.child, depth + 1, cover);
             }
         }

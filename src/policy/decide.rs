@@ -14,7 +14,7 @@ use super::{
     says::{End, Says},
     walk::{Found, Levels, Walk},
 };
-use crate::topic::{Filter, MAX_LEVELS, NameLevel, scan};
+use crate::topic::{Filter, MAX_LEVELS, check, scan};
 
 /// Names of up to so many levels are split into a small array; only deeper ones pay for a large one.
 const FEW_LEVELS: usize = 8;
@@ -101,30 +101,34 @@ impl<'a> Asked<'a> {
     fn name(&self, topic: &str, action: Actions) -> Decision<'a> {
         let mut found = Findings::new(action);
         let wanted = found.allow.and(found.deny);
+        // What rules say that do not spell a topic.
+        let mut others = Says::default();
         for (which, index) in self.policy.indexes() {
             (found.which, found.limits) = (which, Some((index, &self.request)));
-            if index.says().0.meets(wanted) {
-                match index.asks() {
-                    Asks::Tree(tree) => {
-                        tree.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end))
+            match index.asks() {
+                Asks::Tree(tree) => {
+                    found.in_tree = true;
+                    others = others.and(tree.says());
+                    if tree.topics().says.meets(wanted) {
+                        tree.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
                     }
-                    Asks::List(list) => list.spelled(topic.as_bytes(), &mut found),
+                }
+                Asks::List(list) => {
+                    let (spelled, not_spelled) = list.says();
+                    others = others.and(not_spelled);
+                    if spelled.meets(wanted) {
+                        list.spelled(topic.as_bytes(), &mut found);
+                    }
                 }
             }
         }
         // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
-        let sure = match (found.denied, found.allowed) {
-            (Some(_), _) => true,
-            (None, Some(_)) => !self.policy.indexes().any(|(_, index)| index.says().1.meets(found.deny)),
-            (None, None) => false,
-        };
-        if sure {
+        if found.denied.is_some() || found.allowed.is_some() && !others.meets(found.deny) {
             return self.outcome(&found);
         }
         // Lists are read as they are written, without the name's levels.
-        let levelled = self.policy.indexes().any(|(_, index)| matches!(index.asks(), Asks::Tree(_)));
-        if !levelled {
-            return match scan(topic, |_| ()) {
+        if !found.in_tree {
+            return match check(topic) {
                 Ok(()) => self.levels(topic, &[], found),
                 Err(error) => Decision::Deny(Denied::Malformed(error)),
             };
@@ -149,7 +153,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Adds to `found` what other rules say than those that spell the topic, and decides. The levels are for trees.
-    fn levels<'q>(&'q self, topic: &str, levels: &[NameLevel<'_>], mut found: Findings<'q>) -> Decision<'a> {
+    fn levels<'q>(&'q self, topic: &str, levels: &[&[u8]], mut found: Findings<'q>) -> Decision<'a> {
         for (which, index) in self.policy.indexes() {
             // The rule of an earlier index is preferred anyway, and one that spells the topic to all.
             let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
@@ -167,7 +171,9 @@ impl<'a> Asked<'a> {
 
     /// What the rules found come to.
     fn outcome(&self, found: &Findings<'_>) -> Decision<'a> {
-        if let Err(denied) = self.need_values() {
+        if found.in_tree
+            && let Err(denied) = self.need_values()
+        {
             return Decision::Deny(denied);
         }
         if let Some(rule) = self.policy.rule(found.denied) {
@@ -273,6 +279,8 @@ impl<'a> Asked<'a> {
 struct Findings<'q> {
     allow: Says,
     deny: Says,
+    /// Whether some index is a tree. No list has rules that need values.
+    in_tree: bool,
     /// Which index is walked.
     which: usize,
     /// For rules with limits: that index, and what is asked.
@@ -288,6 +296,7 @@ impl Findings<'_> {
         Self {
             allow: Says::new(Effect::Allow, action),
             deny: Says::new(Effect::Deny, action),
+            in_tree: false,
             which: 0,
             limits: None,
             allowed: None,

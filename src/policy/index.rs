@@ -136,14 +136,6 @@ impl Index {
         }
     }
 
-    /// What rules say that spell a topic, without wildcards and placeholders, and what the others say.
-    pub(super) fn says(&self) -> (Says, Says) {
-        match self.asks() {
-            Asks::Tree(tree) => (tree.topics().says, tree.says()),
-            Asks::List(list) => list.says(),
-        }
-    }
-
     /// The rule itself with whose it is, for whoever reads a reason.
     pub(super) fn written(&self, number: u32) -> Option<(&Owner, &Rule)> {
         let (block, first) = match &self.kept {

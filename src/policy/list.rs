@@ -7,12 +7,14 @@
 //! ```text
 //!   HEADER   u16 rules, u16 slots, u8 what literal rules say, u8 what others say, u8 others, u8 whether one speaks of
 //!            {clientid}, u8 max_qos (255: none), u8 retain = false, u16 bytes of the owner, u32 max_payload (2^32-1: none)
-//!   ROW      for each rule  u32 end of its text, u32 line, u8 what it says, u8 bytes before its first wildcard or placeholder
-//!   others   u16 for each rule that is not literal: its number
-//!   slots    u16 for each: the number of a literal rule, counted from 1, found by the hash of its text; 0 is free
+//!   others   for each rule that is not literal  u16 its row, u8 what it says, u8 bytes before its first wildcard or
+//!            placeholder, [u8; 4] the last of these: most rules are told from a topic by them
+//!   slots    u16 for each: 1 and the row of a literal rule, found by the hash of its text; 0 is free
 //!   owner    name of the device whose rules these are
-//!   texts    of all rules
+//!   rows     for each rule  u16 its number, u16 bytes of its text, u32 line, u8 what it says, u8 as in others, its text
 //! ```
+//!
+//! A row is named by where it begins, counted from the first in steps of four bytes.
 //!
 //! Not here are rules with doubled braces, and denials with placeholders, which can be unfillable: see the tree.
 
@@ -26,7 +28,6 @@ pub(super) use compile::compile;
 use super::{
     Block, Limits, Owner, Rule, Subject,
     cover::{Cover, Covered, Pattern, RuleAt},
-    index::at,
     says::{End, Says},
     walk::Found,
 };
@@ -37,18 +38,29 @@ use crate::{
 use fit::{covers, fits, meets};
 
 const HEADER: usize = 16;
+const OTHER: usize = 8;
+/// Of a row, before its text.
 const ROW: usize = 10;
+/// Rows begin at multiples of this.
+const STEP: usize = 4;
+/// Bytes of a beginning by which rules are told from a topic.
+const MARK: usize = 4;
 /// In place of a limit that is not there.
 const NO_QOS: u8 = u8::MAX;
 const NO_PAYLOAD: u32 = u32::MAX;
 
 /// A list where it lies.
 #[derive(Clone, Copy)]
-pub(super) struct List<'a>(&'a [u8]);
+pub(super) struct List<'a> {
+    head: &'a [u8; HEADER],
+    /// What follows it.
+    body: &'a [u8],
+}
 
 /// One rule.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
+    number: u32,
     pub(super) text: &'a [u8],
     /// Bytes of `text` up to the first wildcard or placeholder, at most 255.
     plain: usize,
@@ -58,103 +70,94 @@ pub(super) struct Row<'a> {
 
 impl<'a> List<'a> {
     /// `bytes` are what [`compile`] has made.
+    #[inline]
     pub(super) fn of(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        match bytes.split_first_chunk() {
+            Some((head, body)) => Self { head, body },
+            None => Self { head: &[0; HEADER], body: &[] },
+        }
     }
 
-    fn byte(self, place: usize) -> u8 {
-        self.0.get(place).copied().unwrap_or_default()
-    }
-
-    fn short(self, place: usize) -> usize {
-        let found = self.0.get(place..).and_then(|rest| rest.first_chunk());
-        found.map_or(0, |bytes| usize::from(u16::from_le_bytes(*bytes)))
-    }
-
-    fn long(self, place: usize) -> u32 {
-        let found = self.0.get(place..).and_then(|rest| rest.first_chunk());
-        found.map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    }
-
-    fn rules(self) -> usize {
-        self.short(0)
-    }
-
-    fn others_at(self) -> usize {
-        HEADER + ROW * self.rules()
+    fn slots(self) -> usize {
+        usize::from(u16::from_le_bytes([self.head[2], self.head[3]]))
     }
 
     fn slots_at(self) -> usize {
-        self.others_at() + 2 * usize::from(self.byte(6))
+        OTHER * usize::from(self.head[6])
     }
 
     fn owner_at(self) -> usize {
-        self.slots_at() + 2 * self.short(2)
+        self.slots_at() + 2 * self.slots()
     }
 
-    fn texts_at(self) -> usize {
-        self.owner_at() + self.short(10)
+    fn rows_at(self) -> usize {
+        self.owner_at() + usize::from(u16::from_le_bytes([self.head[10], self.head[11]]))
     }
 
     /// What rules say that spell a topic, and what others say.
+    #[inline]
     pub(super) fn says(self) -> (Says, Says) {
-        (Says::of_byte(self.byte(4)), Says::of_byte(self.byte(5)))
+        (Says::of_byte(self.head[4]), Says::of_byte(self.head[5]))
     }
 
     pub(super) fn reads_client_id(self) -> bool {
-        self.byte(7) != 0
+        self.head[7] != 0
     }
 
     pub(super) fn limits(self) -> Limits {
+        let max_payload = u32::from_le_bytes([self.head[12], self.head[13], self.head[14], self.head[15]]);
         Limits {
-            max_qos: Some(self.byte(8)).filter(|max| *max != NO_QOS),
-            no_retain: self.byte(9) != 0,
-            max_payload: Some(self.long(12)).filter(|max| *max != NO_PAYLOAD),
+            max_qos: Some(self.head[8]).filter(|max| *max != NO_QOS),
+            no_retain: self.head[9] != 0,
+            max_payload: Some(max_payload).filter(|max| *max != NO_PAYLOAD),
         }
     }
 
-    /// A rule by its number; the texts of all begin at `texts`.
+    /// All rows, one after the other.
     #[inline]
-    fn row_of(self, number: usize, texts: usize) -> Option<Row<'a>> {
-        if number >= self.rules() {
-            return None;
-        }
-        let place = HEADER + ROW * number;
-        let start = if number == 0 { 0 } else { at(self.long(place - ROW)) };
-        let text = self.0.get(texts + start..texts + at(self.long(place)))?;
-        let [says, plain] = *self.0.get(place + 8..)?.first_chunk()?;
-        let plain = usize::from(plain);
-        Some(Row { text, plain, line: self.long(place + 4), says: Says::of_byte(says) })
+    fn all_rows(self) -> &'a [u8] {
+        self.body.get(self.rows_at()..).unwrap_or_default()
     }
 
-    fn rows(self) -> impl Iterator<Item = (u32, Row<'a>)> {
-        let texts = self.texts_at();
-        (0..).map_while(move |rule| Some((rule, self.row_of(at(rule), texts)?)))
+    fn rows(self) -> impl Iterator<Item = Row<'a>> {
+        let (rows, mut place) = (self.all_rows(), 0);
+        std::iter::from_fn(move || {
+            let row = row_at(rows, place)?;
+            place += (ROW + row.text.len()).div_ceil(STEP);
+            Some(row)
+        })
     }
 
     /// Tells `found` of the rules that spell `name`.
+    #[inline]
     pub(super) fn spelled(self, name: &[u8], found: &mut impl Found) {
-        let (count, slots) = (self.short(2), self.slots_at());
-        if count == 0 {
+        let (slots, rows) = (self.body.get(self.slots_at()..self.owner_at()), self.all_rows());
+        let slots = slots.unwrap_or_default().as_chunks().0;
+        if slots.is_empty() {
             return;
         }
-        let texts = self.texts_at();
-        let mut slot = first_slot(name, count);
-        while let Some(number) = self.short(slots + 2 * slot).checked_sub(1)
-            && let Some(row) = self.row_of(number, texts)
+        let mut slot = first_slot(name, slots.len());
+        while let Some(place) = slots.get(slot).and_then(|place| u16::from_le_bytes(*place).checked_sub(1))
+            && let Some(row) = row_at(rows, place.into())
         {
             if same(row.text, name) {
-                found.note(&End { rule: super::index::number(number), says: row.says });
+                found.note(&End { rule: row.number, says: row.says });
             }
-            slot = (slot + 1) & (count - 1);
+            slot = (slot + 1) & (slots.len() - 1);
         }
     }
 
     /// Tells `found` of the other rules that match the topic `name` and say something that is `wanted`.
+    #[inline]
     pub(super) fn walk(self, (name, subject, wanted): Asked<'_>, found: &mut impl Found) {
-        for (rule, row) in self.others() {
-            if row.says.meets(wanted) && fits(&row, name, subject) {
-                found.note(&End { rule, says: row.says });
+        let rows = self.all_rows();
+        for [low, high, says, plain, mark @ ..] in self.all_others() {
+            if Says::of_byte(*says).meets(wanted)
+                && may_begin(name, (*plain).into(), mark)
+                && let Some(row) = row_at(rows, u16::from_le_bytes([*low, *high]).into())
+                && fits(&row, name, subject)
+            {
+                found.note(&End { rule: row.number, says: row.says });
             }
         }
     }
@@ -172,9 +175,9 @@ impl<'a> List<'a> {
                 }
             });
         }
-        for (number, row) in self.others().filter(|(_, row)| row.says.meets(wanted)) {
+        for row in self.others().filter(|row| row.says.meets(wanted)) {
             if let Some(covered) = covers(row.text, pattern, subject) {
-                cover.add(covered, (which, number), pattern);
+                cover.add(covered, (which, row.number), pattern);
             }
         }
     }
@@ -182,25 +185,27 @@ impl<'a> List<'a> {
     /// The earliest rule that says `wanted` and matches a topic of the pattern. Literal rules are gone through only if
     /// some say that; few of a list deny.
     pub(super) fn meet(self, which: usize, (pattern, subject, wanted): Question<'_>) -> Option<RuleAt> {
-        let met = |(_, row): &(u32, Row<'_>)| row.says.meets(wanted) && meets(row.text, pattern, subject);
+        let met = |row: &Row<'_>| row.says.meets(wanted) && meets(row.text, pattern, subject);
         let found = if self.says().0.meets(wanted) { self.rows().find(met) } else { self.others().find(met) };
-        found.map(|(number, _)| (which, number))
+        found.map(|row| (which, row.number))
+    }
+
+    #[inline]
+    fn all_others(self) -> &'a [[u8; OTHER]] {
+        self.body.get(..self.slots_at()).unwrap_or_default().as_chunks().0
     }
 
     /// The rules that are not literal.
-    fn others(self) -> impl Iterator<Item = (u32, Row<'a>)> {
-        let (others, texts) = (self.others_at(), self.texts_at());
-        (0..usize::from(self.byte(6))).map_while(move |other| {
-            let number = self.short(others + 2 * other);
-            Some((super::index::number(number), self.row_of(number, texts)?))
-        })
+    fn others(self) -> impl Iterator<Item = Row<'a>> {
+        let (others, rows) = (self.all_others().iter(), self.all_rows());
+        others.map_while(move |[low, high, ..]| row_at(rows, u16::from_le_bytes([*low, *high]).into()))
     }
 
     /// The block it was compiled from; `file` is where its rules stand.
     pub(super) fn block(self, file: &Arc<Path>) -> Block {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let owner = text(self.0.get(self.owner_at()..self.texts_at()).unwrap_or_default());
-        let rule = |(_, row): (u32, Row<'_>)| {
+        let owner = text(self.body.get(self.owner_at()..self.rows_at()).unwrap_or_default());
+        let rule = |row: Row<'_>| {
             let (effect, actions) = row.says.split();
             let place = Place { file: Arc::clone(file), line: row.line };
             Some(Rule { effect, actions, template: Template::parse(&text(row.text)).ok()?, place })
@@ -210,6 +215,31 @@ impl<'a> List<'a> {
             limits: self.limits(),
             rules: self.rows().map_while(rule).collect(),
         }
+    }
+}
+
+/// The row at `place` of all `rows`.
+#[inline]
+fn row_at(rows: &[u8], place: usize) -> Option<Row<'_>> {
+    let (head, rest) = rows.get(place * STEP..)?.split_first_chunk::<ROW>()?;
+    let [n, m, length, more, a, b, c, d, says, plain] = *head;
+    Some(Row {
+        number: u16::from_le_bytes([n, m]).into(),
+        text: rest.get(..u16::from_le_bytes([length, more]).into())?,
+        plain: plain.into(),
+        line: u32::from_le_bytes([a, b, c, d]),
+        says: Says::of_byte(says),
+    })
+}
+
+/// Whether a topic may match a rule with so many plain bytes, of which `mark` are the last.
+#[inline]
+fn may_begin(name: &[u8], plain: usize, mark: &[u8; MARK]) -> bool {
+    let Some(start) = plain.checked_sub(MARK) else { return true };
+    match name.get(start..).and_then(|rest| rest.first_chunk()) {
+        Some(found) => found == mark,
+        // `a/#` matches `a`.
+        None => name.len() + 1 == plain,
     }
 }
 

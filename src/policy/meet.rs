@@ -94,12 +94,12 @@ impl Meeting<'_> {
         let shown = |text: &[u8]| free && !(depth == 0 && text.starts_with(b"$"));
         let blank = |text: &[u8]| if depth == 0 && text.is_empty() { Path::Blank } else { Path::Usable };
         if here.plus != ROOT && !hidden {
-            let path = level.map_or(Path::Usable, |level| blank(level.text));
+            let path = level.map_or(Path::Usable, |level| blank(level));
             self.from(here.plus, depth + 1, path);
         }
         for hole in self.tree.holes(here, next) {
             let fits = match level {
-                Some(level) if !free => self.tree.fits(hole, level.text, self.subject),
+                Some(level) if !free => self.tree.fits(hole, level, self.subject),
                 _ => shown(self.prefix(hole)) && self.tree.can_fill(hole, self.subject),
             };
             if fits {
@@ -109,7 +109,7 @@ impl Meeting<'_> {
         match level {
             Some(level) if !free => {
                 if let Some(child) = self.tree.literal(node, level) {
-                    self.from(child, depth + 1, blank(level.text));
+                    self.from(child, depth + 1, blank(level));
                 }
             }
             _ => {

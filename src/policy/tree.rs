@@ -21,7 +21,7 @@ use super::{
     index::{at, number},
     says::{End, Says},
 };
-use crate::topic::{NameLevel, Placeholder, same};
+use crate::topic::{Placeholder, hash_level, same};
 
 /// The rules of some blocks, numbered through all of them.
 #[derive(Debug)]
@@ -164,16 +164,16 @@ impl Tree {
     }
 
     /// The child of `parent` by the text of `level`.
-    pub(super) fn literal(&self, parent: u32, level: &NameLevel<'_>) -> Option<u32> {
+    pub(super) fn literal(&self, parent: u32, level: &[u8]) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut slot = slot_of(parent, level.hash, self.shift);
+        let mut slot = slot_of(parent, hash_level(level), self.shift);
         loop {
             let child = *self.slots.get(slot)?;
             if child == ROOT {
                 return None;
             }
             let (node, next) = self.node(child)?;
-            if node.parent == parent && same(self.text(node, next), level.text) {
+            if node.parent == parent && same(self.text(node, next), level) {
                 return Some(child);
             }
             slot = (slot + 1) & mask;

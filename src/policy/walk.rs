@@ -5,20 +5,19 @@ use super::{
     says::{End, Says},
     tree::{ROOT, Tree},
 };
-use crate::topic::NameLevel;
 
 /// Levels on the stack: decisions do not allocate.
 pub(super) struct Levels<'t, const N: usize> {
-    items: [NameLevel<'t>; N],
+    items: [&'t [u8]; N],
     count: usize,
 }
 
 impl<'t, const N: usize> Levels<'t, N> {
     pub(super) fn new() -> Self {
-        Self { items: [NameLevel::default(); N], count: 0 }
+        Self { items: [&[]; N], count: 0 }
     }
 
-    pub(super) fn push(&mut self, level: NameLevel<'t>) {
+    pub(super) fn push(&mut self, level: &'t [u8]) {
         if let Some(free) = self.items.get_mut(self.count) {
             *free = level;
         }
@@ -26,7 +25,7 @@ impl<'t, const N: usize> Levels<'t, N> {
     }
 
     /// All that were pushed, or `None` if they were more than `N`.
-    pub(super) fn all(&self) -> Option<&[NameLevel<'t>]> {
+    pub(super) fn all(&self) -> Option<&[&'t [u8]]> {
         self.items.get(..self.count)
     }
 }
@@ -35,7 +34,7 @@ impl<'t, const N: usize> Levels<'t, N> {
 pub(super) struct Walk<'w> {
     pub(super) tree: &'w Tree,
     /// At least one, at most `MAX_LEVELS`.
-    pub(super) levels: &'w [NameLevel<'w>],
+    pub(super) levels: &'w [&'w [u8]],
     pub(super) subject: &'w Subject<'w>,
     /// Which rules are looked for; branches without any are not entered.
     pub(super) wanted: Says,
@@ -80,7 +79,7 @@ impl Walk<'_> {
             }
             if here.has.holes() {
                 for hole in self.tree.holes(here, next) {
-                    if self.tree.fits(hole, level.text, self.subject) {
+                    if self.tree.fits(hole, level, self.subject) {
                         self.from(hole.child, depth, found);
                     }
                 }
@@ -103,6 +102,6 @@ impl Walk<'_> {
 }
 
 /// Whether the first level starts with `$`.
-pub(super) fn is_dollar(levels: &[NameLevel<'_>]) -> bool {
-    levels.first().is_some_and(|level| level.text.starts_with(b"$"))
+pub(super) fn is_dollar(levels: &[&[u8]]) -> bool {
+    levels.first().is_some_and(|level| level.starts_with(b"$"))
 }

@@ -3,7 +3,7 @@
 //! An access check needs a few bytes of its device, and with many devices each of them comes from memory. So what it
 //! needs stands close together, apart from the credentials, which only a log-in looks at.
 
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use crate::{
     ident::MAX_NAME_BYTES,
@@ -202,7 +202,9 @@ impl Devices {
 
 /// The tag of a name, and the slot of `size` where the search for it begins.
 fn place(hasher: &foldhash::fast::RandomState, name: &str, size: usize) -> (u32, usize) {
-    let hash = hasher.hash_one(name);
+    let mut hash = hasher.build_hasher();
+    hash.write(name.as_bytes());
+    let hash = hash.finish();
     let [length, ..] = name.len().to_le_bytes();
     let tag = u32::try_from(hash >> u32::BITS).unwrap_or_default() & !0xff | u32::from(length);
     let low = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or_default();

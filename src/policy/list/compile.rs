@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Block, HEADER, NO_PAYLOAD, NO_QOS, ROW, first_slot};
-use crate::policy::{
-    Effect,
-    index::{number, says_of},
-    says::Says,
-};
+use super::{Block, HEADER, MARK, NO_PAYLOAD, NO_QOS, OTHER, STEP, first_slot};
+use crate::policy::{Effect, index::says_of, says::Says};
 
 /// Most rules that are not literal. Each is looked at in every decision, for some ten nanoseconds.
 const MAX_OTHERS: usize = 12;
-/// Most rules; their numbers and the slots for them fit in 16 bits.
+/// Most rules. Where their rows begin has to fit in 16 bits too.
 const MAX_RULES: usize = 8_192;
 
 /// Most literal rules that deny. All of them may be looked at for a filter.
@@ -20,53 +16,60 @@ const MAX_DENIALS: usize = 32;
 /// The rules of `blocks` as a list of `owner`, or `None` if there are too many or one is not for a list.
 pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<Box<[u8]>> {
     let rules = || blocks.iter().flat_map(|block| says_of(block));
-    let (mut rows, mut texts) = (Vec::new(), Vec::new());
-    let (mut others, mut literals) = (Vec::new(), Vec::new());
+    let (mut rows, mut others, mut literals) = (Vec::new(), Vec::new(), Vec::new());
     let (mut said, mut said_by_others) = (Says::default(), Says::default());
-    let (mut client_id, mut denials) = (false, 0);
-    for (own, (rule, says)) in rules().enumerate() {
+    let (mut client_id, mut denials, mut count) = (false, 0, 0);
+    for (rule, says) in rules() {
         let text = rule.template.as_str();
-        let own = u16::try_from(own).ok().filter(|own| usize::from(*own) < MAX_RULES)?;
+        let own = u16::try_from(count).ok().filter(|own| usize::from(*own) < MAX_RULES)?;
         let is_filled = text.contains('{');
         if text.contains("{{") || text.contains("}}") || (is_filled && rule.effect == Effect::Deny) {
             return None;
         }
-        let plain = text.find(['{', '+', '#']);
-        match plain {
+        rows.resize(rows.len().next_multiple_of(STEP), 0);
+        let place = u16::try_from(rows.len() / STEP).ok().filter(|place| *place < u16::MAX)?;
+        let found = text.find(['{', '+', '#']);
+        let plain = u8::try_from(found.unwrap_or_default()).unwrap_or(u8::MAX);
+        match found {
             None => {
-                literals.push((own, text));
+                literals.push((place, text));
                 denials += usize::from(rule.effect == Effect::Deny);
                 said = said.and(says);
             }
             Some(_) => {
-                others.push(own);
+                let beginning = text.as_bytes().get(..plain.into());
+                let mark = beginning.and_then(|text| text.last_chunk::<MARK>()).copied().unwrap_or_default();
+                others.extend(place.to_le_bytes());
+                others.extend([says.byte(), plain]);
+                others.extend(mark);
                 said_by_others = said_by_others.and(says);
             }
         }
         client_id |= text.contains("{clientid}");
-        texts.extend_from_slice(text.as_bytes());
-        rows.extend(number(texts.len()).to_le_bytes());
+        rows.extend(own.to_le_bytes());
+        rows.extend(short(text.len())?);
         rows.extend(rule.place.line.to_le_bytes());
-        rows.extend([says.byte(), u8::try_from(plain.unwrap_or_default()).unwrap_or(u8::MAX)]);
+        rows.extend([says.byte(), plain]);
+        rows.extend_from_slice(text.as_bytes());
+        count += 1;
     }
-    if others.len() > MAX_OTHERS || denials > MAX_DENIALS {
+    if others.len() > MAX_OTHERS * OTHER || denials > MAX_DENIALS {
         return None;
     }
     let slots = slots(&literals);
     let limits = blocks.first().map(|block| block.limits).unwrap_or_default();
-    let mut list = Vec::with_capacity(
-        HEADER + rows.len() + 2 * (others.len() + slots.len()) + owner.len() + texts.len(),
-    );
-    list.extend(short(rows.len() / ROW)?);
+    let mut list = Vec::with_capacity(HEADER + others.len() + 2 * slots.len() + owner.len() + rows.len());
+    list.extend(short(count)?);
     list.extend(short(slots.len())?);
-    list.extend([said.byte(), said_by_others.byte(), u8::try_from(others.len()).ok()?, client_id.into()]);
+    let count_of_others = u8::try_from(others.len() / OTHER).ok()?;
+    list.extend([said.byte(), said_by_others.byte(), count_of_others, client_id.into()]);
     list.extend([limits.max_qos.unwrap_or(NO_QOS), limits.no_retain.into()]);
     list.extend(short(owner.len())?);
     list.extend(limits.max_payload.unwrap_or(NO_PAYLOAD).to_le_bytes());
-    list.extend(rows);
-    others.iter().chain(&slots).for_each(|number| list.extend(number.to_le_bytes()));
+    list.extend(others);
+    slots.iter().for_each(|place| list.extend(place.to_le_bytes()));
     list.extend(owner.as_bytes());
-    list.extend(texts);
+    list.extend(rows);
     Some(list.into())
 }
 
@@ -81,13 +84,13 @@ fn slots(literals: &[(u16, &str)]) -> Vec<u16> {
     }
     let count = (2 * literals.len()).next_power_of_two();
     let mut slots = vec![0; count];
-    for (own, text) in literals {
+    for (place, text) in literals {
         let mut slot = first_slot(text.as_bytes(), count);
         while slots.get(slot).is_some_and(|taken| *taken != 0) {
             slot = (slot + 1) & (count - 1);
         }
         if let Some(free) = slots.get_mut(slot) {
-            *free = own + 1;
+            *free = place + 1;
         }
     }
     slots

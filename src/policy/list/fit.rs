@@ -47,42 +47,63 @@ fn raw_value<'s>(placeholder: &[u8], subject: &Subject<'s>) -> Option<&'s str> {
 }
 
 /// Whether a rule with wildcards or placeholders matches the topic `name`.
+#[inline]
 pub(super) fn fits(rule: &Row<'_>, name: &[u8], subject: &Subject<'_>) -> bool {
     // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
     if name.first() == Some(&b'$') && matches!(rule.text.first(), Some(b'+' | b'#')) {
         return false;
     }
-    let (Some((plain, rule)), Some((head, name))) =
+    let (Some((plain, rest)), Some((head, tail))) =
         (rule.text.split_at_checked(rule.plain), name.split_at_checked(rule.plain))
     else {
-        // `a/#` matches `a`.
-        return rule.text.strip_prefix(name) == Some(b"/#");
+        return is_parent(name, rule.text);
     };
-    same(plain, head) && rest_fits(rule, name, subject)
+    same(plain, head) && rest_fits(rest, tail, subject)
+}
+
+/// `a/#` matches `a`.
+fn is_parent(name: &[u8], rule: &[u8]) -> bool {
+    rule.strip_prefix(name) == Some(b"/#")
 }
 
 /// The same for what follows the bytes that are the same. A value holds no `/`, so there is one way only to fill it in.
 fn rest_fits(mut rule: &[u8], mut name: &[u8], subject: &Subject<'_>) -> bool {
     loop {
-        match (rule, name) {
-            ([], _) => return name.is_empty(),
-            ([b'#'], _) | ([b'/', b'#'], []) => return true,
-            ([b'+', more @ ..], _) => {
+        match rule {
+            [] => return name.is_empty(),
+            [b'#'] => return true,
+            [b'+', more @ ..] => {
                 rule = more;
                 let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
                 name = name.get(end..).unwrap_or_default();
             }
-            ([b'{', ..], _) => {
-                let Some((_, hole, more)) = placeholder(rule) else { return false };
-                let Some(value) = raw_value(hole, subject) else { return false };
+            [b'{', ..] => {
+                let filled = match rule.strip_prefix(b"{device}") {
+                    Some(more) => subject.device.map(|value| (value, more)),
+                    None => {
+                        placeholder(rule).and_then(|(_, hole, more)| Some((raw_value(hole, subject)?, more)))
+                    }
+                };
+                let Some((value, more)) = filled else { return false };
                 let Some((head, tail)) = name.split_at_checked(value.len()) else { return false };
                 if !same(head, value.as_bytes()) || !fillable(value) {
                     return false;
                 }
                 (rule, name) = (more, tail);
             }
-            ([wanted, more @ ..], [found, tail @ ..]) if wanted == found => (rule, name) = (more, tail),
-            _ => return false,
+            _ => {
+                let end = rule.iter().position(|byte| matches!(byte, b'+' | b'#' | b'{'));
+                let (Some((text, more)), Some((head, tail))) = (
+                    rule.split_at_checked(end.unwrap_or(rule.len())),
+                    name.split_at_checked(end.unwrap_or(rule.len())),
+                ) else {
+                    return is_parent(name, rule);
+                };
+                if !same(text, head) {
+                    return false;
+                }
+                (rule, name) = (more, tail);
+            }
         }
     }
 }
@@ -96,8 +117,8 @@ pub(super) fn covers(rule: &[u8], pattern: &Pattern<'_>, subject: &Subject<'_>) 
         let follows = match (part, levels.get(depth)) {
             (Part::Hash, _) => return (depth > 0 || !hidden).then_some(Covered::From(depth)),
             (Part::Plus, level) => (depth > 0 || !hidden) && (level.is_some() || pattern.open),
-            (Part::Text(text), Some(level)) => same(text, level.text),
-            (Part::Hole { .. }, Some(level)) => fills(part, level.text, subject),
+            (Part::Text(text), Some(level)) => same(text, level),
+            (Part::Hole { .. }, Some(level)) => fills(part, level, subject),
             (Part::Text(_) | Part::Hole { .. }, None) => false,
         };
         if !follows {
@@ -134,7 +155,7 @@ pub(super) fn meets(rule: &[u8], pattern: &Pattern<'_>, subject: &Subject<'_>) -
             return false;
         }
         // The level's text, unless the pattern leaves it free; at the start it then cannot be one with `$`.
-        let fixed = level.filter(|level| !is_any(level)).map(|level| level.text);
+        let fixed = level.copied().filter(|level| !is_any(level));
         let shown = |text: &[u8]| !(depth == 0 && text.starts_with(b"$"));
         let meets = match (part, fixed) {
             (Part::Plus, _) => depth > 0 || !hidden,
