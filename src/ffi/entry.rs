@@ -36,9 +36,11 @@ impl Loaded {
         Self { broker, plugin, hand: Kept::new() }
     }
 
-    fn with_hand<R>(&self, body: impl FnOnce(&mut Hand) -> R) -> R {
-        let make = |is_loop| self.plugin.hand(if is_loop { Asker::Loop } else { Asker::Other });
-        self.hand.lend(make, body)
+    fn with_hand<R>(&self, body: impl FnOnce((Asker, &mut Hand)) -> R) -> R {
+        self.hand.lend(
+            || self.plugin.hand(),
+            |is_loop, hand| body((if is_loop { Asker::Loop } else { Asker::Other }, hand)),
+        )
     }
 }
 
@@ -281,7 +283,7 @@ pub(super) unsafe extern "C" fn on_tick(_event: c_int, data: *mut c_void, user_d
     if let Some(loaded @ Loaded { broker, plugin, .. }) = unsafe { loaded(user_data) } {
         let turn = || {
             // Without checks, what is in force no longer would be kept for ever.
-            loaded.with_hand(Hand::refresh);
+            loaded.with_hand(|(_, hand)| hand.refresh());
             plugin.tick(broker)
         };
         let milliseconds = match guarded(broker, "tick", Wake::Soon, turn) {

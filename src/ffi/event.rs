@@ -142,13 +142,13 @@ pub(super) unsafe fn acl_check<R>(
     }
     // SAFETY: the broker owns the topic until the callback returns.
     let topic = unsafe { text(event.topic, "topic") }?;
-    let request = match u32::try_from(event.access) {
-        Ok(sys::MOSQ_ACL_WRITE) => {
+    let request = match event.access.cast_unsigned() {
+        sys::MOSQ_ACL_WRITE => {
             Request::Publish { topic, qos: event.qos, retain: event.retain, payload_bytes: event.payloadlen }
         }
-        Ok(sys::MOSQ_ACL_READ) => Request::Receive { topic },
-        Ok(sys::MOSQ_ACL_SUBSCRIBE) => Request::Subscribe { filter: topic },
-        Ok(sys::MOSQ_ACL_UNSUBSCRIBE) => Request::Unsubscribe { filter: topic },
+        sys::MOSQ_ACL_READ => Request::Receive { topic },
+        sys::MOSQ_ACL_SUBSCRIBE => Request::Subscribe { filter: topic },
+        sys::MOSQ_ACL_UNSUBSCRIBE => Request::Unsubscribe { filter: topic },
         _ => return Err(BadEvent::Access(event.access)),
     };
     // SAFETY: a C string of the client, as its user name.
@@ -177,9 +177,36 @@ unsafe fn optional_text<'a>(text: *const c_char, what: &'static str) -> Result<O
     // SAFETY: by this function's contract.
     let Some(bytes) = (unsafe { bytes(text) }) else { return Ok(None) };
     // Most names and topics are ASCII, which is found out in a tenth of the time.
-    if bytes.is_ascii() {
+    if is_ascii(bytes) {
         // SAFETY: ASCII is UTF-8.
         return Ok(Some(unsafe { core::str::from_utf8_unchecked(bytes) }));
     }
     core::str::from_utf8(bytes).map(Some).map_err(|_| BadEvent::NotText(what))
+}
+
+/// Whether all bytes are ASCII. The library goes through the end of a text byte by byte; here its last word overlaps the
+/// one before it.
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let Some(last) = bytes.last_chunk() else { return bytes.is_ascii() };
+    let words = bytes.as_chunks().0.iter();
+    words.fold(u64::from_ne_bytes(*last), |all, word| all | u64::from_ne_bytes(*word)) & HIGH == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ascii;
+
+    #[test]
+    fn no_byte_is_overlooked() {
+        for length in 0..40 {
+            let mut bytes = vec![0x7f; length];
+            assert!(is_ascii(&bytes), "{length}");
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!is_ascii(&bytes), "{at} of {length}");
+                bytes[at] = 0;
+            }
+        }
+    }
 }

@@ -20,15 +20,15 @@ impl<T> Kept<T> {
         Self { thread: current_thread(), value: Cell::new(None) }
     }
 
-    /// Lends the value to `body`. `make` makes it where it is not there: at first, inside of another `lend`, after a
-    /// panic, and for other threads, whose own it is not to be (`true`: it will be kept).
-    pub(super) fn lend<R>(&self, make: impl FnOnce(bool) -> T, body: impl FnOnce(&mut T) -> R) -> R {
+    /// Lends the value to `body`, and tells it whether this is the thread that keeps it. `make` makes it where it is not
+    /// there: at first, inside of another `lend`, after a panic, and for other threads.
+    pub(super) fn lend<R>(&self, make: impl FnOnce() -> T, body: impl FnOnce(bool, &mut T) -> R) -> R {
         let is_own = current_thread() == self.thread;
         let mut value = match if is_own { self.value.take() } else { None } {
             Some(value) => value,
-            None => make(is_own),
+            None => make(),
         };
-        let answer = body(&mut value);
+        let answer = body(is_own, &mut value);
         if is_own {
             self.value.set(Some(value));
         }
@@ -43,18 +43,20 @@ mod tests {
     #[test]
     fn a_thread_finds_what_it_left_and_others_do_not() {
         let kept = Kept::new();
-        let count = |kept: &Kept<u32>| {
-            kept.lend(
-                |_| 0,
-                |count| {
-                    *count += 1;
-                    *count
-                },
-            )
+        let add = |count: &mut u32| {
+            *count += 1;
+            *count
         };
+        let count = |kept: &Kept<u32>| kept.lend(|| 0, |_, count| add(count));
         assert_eq!([count(&kept), count(&kept)], [1, 2]);
         assert_eq!(std::thread::scope(|scope| scope.spawn(|| count(&kept)).join().ok()), Some(1));
-        assert_eq!(kept.lend(|_| 0, |outer| (*outer, count(&kept))), (2, 1), "one inside another");
+        assert_eq!(
+            kept.lend(|| 0, |own, outer| (own, *outer, count(&kept))),
+            (true, 2, 1),
+            "one inside another"
+        );
         assert_eq!(count(&kept), 3);
+        let elsewhere = || kept.lend(|| 0, |own, _| own);
+        assert_eq!(std::thread::scope(|scope| scope.spawn(elsewhere).join().ok()), Some(false));
     }
 }

@@ -8,12 +8,12 @@ use arc_swap::{ArcSwap, Cache};
 use super::Plugin;
 use crate::snapshot::Snapshot;
 
-/// Who asks for access.
+/// Who asks for access: what is counted without others depends on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asker {
     /// The broker's loop.
     Loop,
-    /// Another thread of the broker's, or the loop inside of a check.
+    /// Another thread of the broker's.
     Other,
 }
 
@@ -23,7 +23,6 @@ pub enum Asker {
 /// loads: it holds on to what others hold.
 pub struct Hand {
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
-    pub(super) asker: Asker,
 }
 
 impl Hand {
@@ -40,9 +39,9 @@ impl Hand {
 }
 
 impl Plugin {
-    /// For a thread that has none yet; [`Asker::Loop`] for one thread only.
+    /// For a thread that has none yet.
     #[must_use]
-    pub fn hand(&self, asker: Asker) -> Hand {
-        Hand { snapshot: Cache::new(Arc::clone(&self.snapshot)), asker }
+    pub fn hand(&self) -> Hand {
+        Hand { snapshot: Cache::new(Arc::clone(&self.snapshot)) }
     }
 }

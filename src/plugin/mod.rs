@@ -174,12 +174,16 @@ impl Plugin {
         })
     }
 
-    /// May this client do that? The hand is that of the thread that asks.
+    /// May this client do that? The hand is that of the thread that asks; [`Asker::Loop`] is one thread only.
     #[must_use]
-    pub fn acl_check(&self, host: &dyn Host, hand: &mut Hand, event: &AclCheck<'_>) -> AclReply {
+    pub fn acl_check(
+        &self,
+        host: &dyn Host,
+        (asker, hand): (Asker, &mut Hand),
+        event: &AclCheck<'_>,
+    ) -> AclReply {
         #[cfg(debug_assertions)]
         self.fault(&event.request);
-        let asker = hand.asker;
         let snapshot = hand.snapshot();
         let Some(name) = event.username else {
             self.tell(host, snapshot).nobody(event, "was never admitted");

@@ -12,12 +12,9 @@ use super::{
     index::{Asks, Index},
     meet::{Meeting, Search},
     says::{End, Says},
-    walk::{Found, Levels, Walk},
+    walk::{Found, Walk},
 };
-use crate::topic::{Filter, MAX_LEVELS, check, scan};
-
-/// Names of up to so many levels are split into a small array; only deeper ones pay for a large one.
-const FEW_LEVELS: usize = 8;
+use crate::topic::{Filter, check};
 
 /// What one device may do: the rules it shares with others and its own.
 #[derive(Clone, Copy, Debug)]
@@ -98,78 +95,75 @@ impl<'a> Asked<'a> {
     }
 
     /// Deny beats allow; an allow whose limits fail is none.
+    #[inline]
     fn name(&self, topic: &str, action: Actions) -> Decision<'a> {
         let mut found = Findings::new(action);
-        let wanted = found.allow.and(found.deny);
+        let [roles, own] = self.policy.indexes;
         // What rules say that do not spell a topic.
         let mut others = Says::default();
-        for (which, index) in self.policy.indexes() {
-            (found.which, found.limits) = (which, Some((index, &self.request)));
-            match index.asks() {
-                Asks::Tree(tree) => {
-                    found.in_tree = true;
-                    others = others.and(tree.says());
-                    if tree.topics().says.meets(wanted) {
-                        tree.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
-                    }
-                }
-                Asks::List(list) => {
-                    let (spelled, not_spelled) = list.says();
-                    others = others.and(not_spelled);
-                    if spelled.meets(wanted) {
-                        list.spelled(topic.as_bytes(), &mut found);
-                    }
-                }
-            }
+        if let Some(index) = roles {
+            others = self.spelled((0, index), topic, &mut found);
+        }
+        if let Some(index) = own {
+            others = others.and(self.spelled((1, index), topic, &mut found));
         }
         // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
-        if found.denied.is_some() || found.allowed.is_some() && !others.meets(found.deny) {
-            return self.outcome(&found);
-        }
-        // Lists are read as they are written, without the name's levels.
-        if !found.in_tree {
-            return match check(topic) {
-                Ok(()) => self.levels(topic, &[], found),
-                Err(error) => Decision::Deny(Denied::Malformed(error)),
-            };
-        }
-        let mut levels = Levels::<'_, FEW_LEVELS>::new();
-        if let Err(error) = scan(topic, |level| levels.push(level)) {
-            return Decision::Deny(Denied::Malformed(error));
-        }
-        match levels.all() {
-            Some(levels) => self.levels(topic, levels, found),
-            None => self.deep_name(topic, found),
-        }
-    }
-
-    #[cold]
-    fn deep_name(&self, topic: &str, found: Findings<'_>) -> Decision<'a> {
-        let mut levels = Levels::<'_, MAX_LEVELS>::new();
-        if let Err(error) = scan(topic, |level| levels.push(level)) {
-            return Decision::Deny(Denied::Malformed(error));
-        }
-        self.levels(topic, levels.all().unwrap_or_default(), found)
-    }
-
-    /// Adds to `found` what other rules say than those that spell the topic, and decides. The levels are for trees.
-    fn levels<'q>(&'q self, topic: &str, levels: &[&[u8]], mut found: Findings<'q>) -> Decision<'a> {
-        for (which, index) in self.policy.indexes() {
-            // The rule of an earlier index is preferred anyway, and one that spells the topic to all.
-            let wanted = if found.allowed.is_some() { found.deny } else { found.allow.and(found.deny) };
-            (found.which, found.limits) = (which, Some((index, &self.request)));
-            match index.asks() {
-                Asks::Tree(tree) => Walk { tree, levels, subject: &self.subject, wanted }.run(&mut found),
-                Asks::List(list) => list.walk((topic.as_bytes(), &self.subject, wanted), &mut found),
+        let sure = found.denied.is_some() || found.allowed.is_some() && !others.meets(found.deny);
+        if !sure {
+            if let Err(error) = check(topic) {
+                return Decision::Deny(Denied::Malformed(error));
             }
-            if found.denied.is_some() {
-                break;
-            }
+            self.matching(topic, &mut found);
         }
         self.outcome(&found)
     }
 
+    /// Notes the rules of an index that spell the topic; returns what others say.
+    #[inline]
+    fn spelled<'q>(
+        &'q self,
+        (which, index): (usize, &'q Index),
+        topic: &str,
+        found: &mut Findings<'q>,
+    ) -> Says {
+        (found.which, found.limits) = (which, Some((index, &self.request)));
+        match index.asks() {
+            Asks::Tree(tree) => {
+                found.in_tree = true;
+                if tree.topics().says.meets(found.wanted()) {
+                    tree.topics().of(topic.as_bytes()).iter().for_each(|end| found.note(end));
+                }
+                tree.says()
+            }
+            Asks::List(list) => {
+                let (spelled, others) = list.says();
+                if spelled.meets(found.wanted()) {
+                    list.spelled(topic.as_bytes(), found);
+                }
+                others
+            }
+        }
+    }
+
+    /// Adds to `found` what other rules say than those that spell the topic, which is known to be a name.
+    #[inline]
+    fn matching<'q>(&'q self, topic: &str, found: &mut Findings<'q>) {
+        let (name, subject) = (topic.as_bytes(), &self.subject);
+        for (which, index) in self.policy.indexes() {
+            let wanted = found.wanted();
+            (found.which, found.limits) = (which, Some((index, &self.request)));
+            match index.asks() {
+                Asks::Tree(tree) => Walk { tree, name, subject, wanted }.run(found),
+                Asks::List(list) => list.walk((name, subject, wanted), found),
+            }
+            if found.denied.is_some() {
+                return;
+            }
+        }
+    }
+
     /// What the rules found come to.
+    #[inline]
     fn outcome(&self, found: &Findings<'_>) -> Decision<'a> {
         if found.in_tree
             && let Err(denied) = self.need_values()
@@ -303,6 +297,12 @@ impl Findings<'_> {
             denied: None,
             limited: None,
         }
+    }
+
+    /// What is looked for still: the rule of an earlier index is preferred anyway, and one that spells the topic to all.
+    #[inline]
+    fn wanted(&self) -> Says {
+        if self.allowed.is_some() { self.deny } else { self.allow.and(self.deny) }
     }
 }
 

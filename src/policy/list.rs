@@ -11,7 +11,7 @@
 //!            placeholder, [u8; 4] the last of these: most rules are told from a topic by them
 //!   slots    u16 for each: 1 and the row of a literal rule, found by the hash of its text; 0 is free
 //!   owner    name of the device whose rules these are
-//!   rows     for each rule  u16 its number, u16 bytes of its text, u32 line, u8 what it says, u8 as in others, its text
+//!   rows     for each rule  u16 its number, u16 bytes of its text, u32 line, u8 what it says, u8 shape, its text
 //! ```
 //!
 //! A row is named by where it begins, counted from the first in steps of four bytes.
@@ -45,6 +45,18 @@ const ROW: usize = 10;
 const STEP: usize = 4;
 /// Bytes of a beginning by which rules are told from a topic.
 const MARK: usize = 4;
+/// What stands behind a rule's plain bytes, where that is simple.
+mod shape {
+    /// `#` and nothing else.
+    pub(super) const REST: u8 = 1;
+    /// `+` and then plain text.
+    pub(super) const LEVEL: u8 = 2;
+    /// `{device}` and then plain text.
+    pub(super) const DEVICE: u8 = 3;
+    /// Anything else.
+    pub(super) const OTHER: u8 = 0;
+}
+
 /// In place of a limit that is not there.
 const NO_QOS: u8 = u8::MAX;
 const NO_PAYLOAD: u32 = u32::MAX;
@@ -62,8 +74,7 @@ pub(super) struct List<'a> {
 pub(super) struct Row<'a> {
     number: u32,
     pub(super) text: &'a [u8],
-    /// Bytes of `text` up to the first wildcard or placeholder, at most 255.
-    plain: usize,
+    shape: u8,
     line: u32,
     says: Says,
 }
@@ -155,7 +166,7 @@ impl<'a> List<'a> {
             if Says::of_byte(*says).meets(wanted)
                 && may_begin(name, (*plain).into(), mark)
                 && let Some(row) = row_at(rows, u16::from_le_bytes([*low, *high]).into())
-                && fits(&row, name, subject)
+                && fits((&row, (*plain).into()), name, subject)
             {
                 found.note(&End { rule: row.number, says: row.says });
             }
@@ -222,11 +233,11 @@ impl<'a> List<'a> {
 #[inline]
 fn row_at(rows: &[u8], place: usize) -> Option<Row<'_>> {
     let (head, rest) = rows.get(place * STEP..)?.split_first_chunk::<ROW>()?;
-    let [n, m, length, more, a, b, c, d, says, plain] = *head;
+    let [n, m, length, more, a, b, c, d, says, shape] = *head;
     Some(Row {
         number: u16::from_le_bytes([n, m]).into(),
         text: rest.get(..u16::from_le_bytes([length, more]).into())?,
-        plain: plain.into(),
+        shape,
         line: u32::from_le_bytes([a, b, c, d]),
         says: Says::of_byte(says),
     })

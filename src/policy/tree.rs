@@ -83,6 +83,11 @@ impl Has {
         self.0 & Self::HOLES.0 != 0
     }
 
+    /// Children but the one by `+`.
+    pub(super) const fn children(self) -> bool {
+        self.0 & (Self::LITERALS.0 | Self::HOLES.0) != 0
+    }
+
     /// Rules that end here with `#`.
     pub(super) const fn rest(self) -> bool {
         self.0 & Self::REST.0 != 0
@@ -101,6 +106,9 @@ pub(super) struct Hole {
     /// How much of the child's text stands before the value.
     prefix_bytes: u32,
 }
+
+/// So many literal children are looked through; to hash the level costs as much.
+const FEW: usize = 3;
 
 /// The root's number.
 pub(super) const ROOT: u32 = 0;
@@ -164,7 +172,19 @@ impl Tree {
     }
 
     /// The child of `parent` by the text of `level`.
+    #[inline]
     pub(super) fn literal(&self, parent: u32, level: &[u8]) -> Option<u32> {
+        let (node, next) = self.node(parent)?;
+        let children = literal_children(node, next);
+        if children.len() <= FEW {
+            return children.into_iter().find(|child| {
+                self.node(*child).is_some_and(|(node, next)| same(self.text(node, next), level))
+            });
+        }
+        self.hashed(parent, level)
+    }
+
+    fn hashed(&self, parent: u32, level: &[u8]) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut slot = slot_of(parent, hash_level(level), self.shift);
         loop {
@@ -182,8 +202,7 @@ impl Tree {
 
     /// Children of `node` by literal edges, each with the edge's text.
     pub(super) fn literals(&self, node: &Node, next: &Node) -> impl Iterator<Item = (u32, &[u8])> {
-        let others = next.holes - node.holes + u32::from(node.plus != ROOT);
-        (node.children..next.children - others).filter_map(|child| {
+        literal_children(node, next).filter_map(|child| {
             let (node, next) = self.node(child)?;
             Some((child, self.text(node, next)))
         })
@@ -232,6 +251,12 @@ impl Tree {
     fn text(&self, node: &Node, next: &Node) -> &[u8] {
         self.texts.get(range(node.text, next.text)).unwrap_or_default()
     }
+}
+
+/// Numbers of the children of `node` by literal edges.
+fn literal_children(node: &Node, next: &Node) -> Range<u32> {
+    let others = next.holes - node.holes + u32::from(node.plus != ROOT);
+    node.children..next.children - others
 }
 
 fn range(start: u32, end: u32) -> Range<usize> {

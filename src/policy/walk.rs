@@ -5,8 +5,9 @@ use super::{
     says::{End, Says},
     tree::{ROOT, Tree},
 };
+use crate::topic::level_at;
 
-/// Levels on the stack: decisions do not allocate.
+/// Levels of a filter on the stack: decisions do not allocate.
 pub(super) struct Levels<'t, const N: usize> {
     items: [&'t [u8]; N],
     count: usize,
@@ -33,8 +34,8 @@ impl<'t, const N: usize> Levels<'t, N> {
 /// One question about one name.
 pub(super) struct Walk<'w> {
     pub(super) tree: &'w Tree,
-    /// At least one, at most `MAX_LEVELS`.
-    pub(super) levels: &'w [&'w [u8]],
+    /// Known to be a name.
+    pub(super) name: &'w [u8],
     pub(super) subject: &'w Subject<'w>,
     /// Which rules are looked for; branches without any are not entered.
     pub(super) wanted: Says,
@@ -58,29 +59,34 @@ impl Walk<'_> {
         self.from(ROOT, 0, found);
     }
 
-    /// `node` is where the first `depth` levels lead. Recurses as deep as the name has levels, and meets no node twice.
-    fn from(&self, mut node: u32, mut depth: usize, found: &mut impl Found) {
+    /// `node` is where the levels before the byte `start` lead; behind the last level that is beyond the name's end.
+    /// Recurses as deep as the name has levels, and meets no node twice.
+    fn from(&self, mut node: u32, mut start: usize, found: &mut impl Found) {
         while let Some((here, next)) = self.tree.node(node) {
             if !here.below.meets(self.wanted) {
                 return;
             }
             // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
-            let hidden = depth == 0 && is_dollar(self.levels);
+            let hidden = start == 0 && self.name.first() == Some(&b'$');
             if here.has.rest() && !hidden {
                 self.tell(self.tree.rest(here, next), found);
             }
-            let Some(level) = self.levels.get(depth) else {
+            if start > self.name.len() {
                 self.tell(self.tree.exact(here), found);
                 return;
-            };
-            depth += 1;
+            }
+            if here.plus == ROOT && !here.has.children() {
+                return;
+            }
+            let level = level_at(self.name, start);
+            start += level.len() + 1;
             if here.plus != ROOT && !hidden {
-                self.from(here.plus, depth, found);
+                self.from(here.plus, start, found);
             }
             if here.has.holes() {
                 for hole in self.tree.holes(here, next) {
                     if self.tree.fits(hole, level, self.subject) {
-                        self.from(hole.child, depth, found);
+                        self.from(hole.child, start, found);
                     }
                 }
             }
@@ -96,6 +102,7 @@ impl Walk<'_> {
 }
 
 impl Walk<'_> {
+    #[inline]
     fn tell(&self, ends: &[End], found: &mut impl Found) {
         ends.iter().filter(|end| end.says.meets(self.wanted)).for_each(|end| found.note(end));
     }

@@ -143,6 +143,7 @@ impl Devices {
     }
 
     /// The device of exactly this name, and what it may do.
+    #[inline]
     pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
         let (device, rights) = self.lookup(name)?;
         let own = match rights.own {
@@ -162,6 +163,7 @@ impl Devices {
         self.devices.get(self.lookup(name)?.0)
     }
 
+    #[inline]
     fn lookup(&self, name: &str) -> Option<(usize, Rights)> {
         // A tag tells lengths apart up to 255 bytes.
         if name.len() > MAX_NAME_BYTES {

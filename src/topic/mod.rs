@@ -18,7 +18,7 @@ pub use filter::Filter;
 pub use name::Name;
 pub use template::{Level, Placeholder, Template, TemplateError, TemplateErrorKind, escape};
 
-pub(crate) use name::{check, hash_level, is_plain, same, scan};
+pub(crate) use name::{check, hash_level, is_plain, level_at, same};
 
 use thiserror::Error;
 

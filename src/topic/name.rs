@@ -42,56 +42,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Lends every level of `text` to `visit` while checking that `text` is a name. Reads each byte once.
-///
-/// # Errors
-///
-/// As [`Name::parse`]; some levels have been lent by then.
-pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(&'t [u8])) -> Result<(), TopicError> {
-    let bytes = text.as_bytes();
-    if bytes.is_empty() {
-        return Err(TopicError::Empty);
-    }
-    if bytes.len() > MAX_TOPIC_BYTES {
-        return Err(TopicError::TooLong);
-    }
-    let (mut levels, mut start) = (1, 0);
-    let mut look = |word: u64, first: usize| {
-        let mut small = small_bytes(word);
-        while small != 0 {
-            let at = first + lowest(small);
-            small &= small - 1;
-            match bytes.get(at) {
-                Some(b'/') => {
-                    visit(bytes.get(start..at).unwrap_or_default());
-                    start = at + 1;
-                    levels += 1;
-                }
-                Some(b'+' | b'#') => return Err(TopicError::Wildcard),
-                Some(0) => return Err(TopicError::Nul),
-                _ => {}
-            }
-        }
-        Ok(())
-    };
-    let (words, rest) = bytes.as_chunks();
-    for (number, word) in words.iter().enumerate() {
-        look(u64::from_le_bytes(*word), WORD * number)?;
-    }
-    if !rest.is_empty() {
-        look(last_word(bytes, rest), bytes.len() - rest.len())?;
-    }
-    if levels > MAX_LEVELS {
-        return Err(TopicError::TooDeep);
-    }
-    if bytes.first() == Some(&b'$') && text.split('/').next() == Some(SHARE) {
-        return Err(TopicError::Shared);
-    }
-    visit(bytes.get(start..).unwrap_or_default());
-    Ok(())
-}
-
-/// Checks that `text` is a name, without its levels.
+/// Checks that `text` is a name.
 ///
 /// # Errors
 ///
@@ -100,18 +51,65 @@ pub(crate) fn scan<'t>(text: &'t str, mut visit: impl FnMut(&'t [u8])) -> Result
 pub(crate) fn check(text: &str) -> Result<(), TopicError> {
     let bytes = text.as_bytes();
     // So few bytes have not too many levels.
-    if bytes.len() > MAX_LEVELS - 1 || bytes.is_empty() || bytes.first() == Some(&b'$') {
-        return scan(text, |_| ());
+    if bytes.len() >= MAX_LEVELS
+        || bytes.is_empty()
+        || bytes.first() == Some(&b'$') && text.starts_with(SHARE)
+    {
+        return find_mistake(text);
     }
-    let (words, rest) = bytes.as_chunks();
-    let mut found = 0;
-    for word in words {
-        found |= reserved_bytes(u64::from_le_bytes(*word));
+    let found = match bytes.last_chunk() {
+        // The last word may overlap the one before it.
+        Some(last) => {
+            let words = bytes.as_chunks().0.iter().map(|word| reserved_bytes(u64::from_le_bytes(*word)));
+            words.fold(reserved_bytes(u64::from_le_bytes(*last)), |found, more| found | more)
+        }
+        None => reserved_bytes(last_word(bytes, bytes)),
+    };
+    if found == 0 { Ok(()) } else { find_mistake(text) }
+}
+
+/// The same, a byte after the other.
+#[inline(never)]
+fn find_mistake(text: &str) -> Result<(), TopicError> {
+    if text.is_empty() {
+        return Err(TopicError::Empty);
     }
-    if !rest.is_empty() {
-        found |= reserved_bytes(last_word(bytes, rest));
+    if text.len() > MAX_TOPIC_BYTES {
+        return Err(TopicError::TooLong);
     }
-    if found == 0 { Ok(()) } else { scan(text, |_| ()) }
+    match text.bytes().find(|byte| matches!(byte, b'+' | b'#' | 0)) {
+        Some(0) => return Err(TopicError::Nul),
+        Some(_) => return Err(TopicError::Wildcard),
+        None => {}
+    }
+    if text.bytes().filter(|byte| *byte == b'/').count() >= MAX_LEVELS {
+        return Err(TopicError::TooDeep);
+    }
+    if text.split('/').next() == Some(SHARE) {
+        return Err(TopicError::Shared);
+    }
+    Ok(())
+}
+
+/// The level of `name` that begins at `start`.
+#[inline]
+pub(crate) fn level_at(name: &[u8], start: usize) -> &[u8] {
+    let level = name.get(start..).unwrap_or_default();
+    let mut rest = level;
+    loop {
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None if rest.is_empty() => return level,
+            None => last_word(name, rest),
+        };
+        let other = word ^ (EACH * u64::from(b'/'));
+        // Of the bytes that are `/` the lowest is found so, and sometimes bytes above it.
+        let slashes = other.wrapping_sub(EACH) & !other & HIGH;
+        if slashes != 0 {
+            return level.get(..level.len() - rest.len() + lowest(slashes)).unwrap_or_default();
+        }
+        rest = rest.get(WORD..).unwrap_or_default();
+    }
 }
 
 /// So many bytes are looked at together.
@@ -132,13 +130,6 @@ fn last_word(text: &[u8], rest: &[u8]) -> u64 {
         }
         None => rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte)),
     }
-}
-
-/// The highest bit of each byte of `word` that is at most `/`: all that is special in a name is, and most bytes are
-/// letters.
-#[inline]
-fn small_bytes(word: u64) -> u64 {
-    !at_least(word, b'0') & !word & HIGH
 }
 
 /// The highest bit of each byte of `word` that is `+`, `#` or NUL. The first two differ in one bit.
@@ -164,8 +155,8 @@ fn lowest(word: u64) -> usize {
 #[inline]
 pub(crate) fn is_plain(text: &[u8]) -> bool {
     let plain = |word: u64| {
-        let special = |byte: u8| !at_least(word ^ (EACH * u64::from(byte)), 1);
-        at_least(word, b'-') & !special(b'/') & !special(0x7f) & !word & HIGH
+        let not_slash = at_least(word ^ (EACH * u64::from(b'/')), 1);
+        at_least(word, b'-') & not_slash & !at_least(word, 0x7f) & !word
     };
     let all = match text.last_chunk() {
         // The last word may overlap the one before it.
@@ -278,8 +269,8 @@ mod tests {
                     assert_eq!(Name::parse(&with(byte)), Err(error), "{at} of {length}");
                 }
                 for byte in 0..0x80 {
-                    let (name, scanned) = (Name::parse(&with(byte)).map(|_| ()), scan(&with(byte), |_| ()));
-                    assert_eq!(name, scanned, "{byte} at {at} of {length}");
+                    let name = Name::parse(&with(byte)).map(|_| ());
+                    assert_eq!(name, find_mistake(&with(byte)), "{byte} at {at} of {length}");
                     let reserved = matches!(byte, b'+' | b'#' | 0);
                     assert_eq!(name.is_err(), reserved, "{byte} at {at} of {length}");
                 }
@@ -288,9 +279,11 @@ mod tests {
                     long.splice(at..at + 2, "é".bytes());
                     assert!(Name::parse(&String::from_utf8(long).unwrap()).is_ok(), "{at} of {length}");
                 }
-                let mut levels = Vec::new();
-                scan(&with(b'/'), |level| levels.push(level.len())).unwrap();
-                assert_eq!(levels, [at, length - at - 1]);
+                assert_eq!(levels(&text(b'/')), [at, length - at - 1]);
+                // Beside a slash, what differs from it in the lowest bit only.
+                let mut beside = text(b'/');
+                beside.iter_mut().skip(at + 1).for_each(|byte| *byte = b'.');
+                assert_eq!(levels(&beside), [at, length - at - 1]);
                 assert!(same(&text(b'a'), &text(b'a')) && !same(&text(b'a'), &text(b'b')));
                 assert!(!same(&text(b'x'), &text(b'x')[1..]));
                 for byte in 0..=255 {
@@ -302,10 +295,22 @@ mod tests {
         assert!(same(b"", b"") && is_plain(b""));
     }
 
+    /// How long they are.
+    fn levels(name: &[u8]) -> Vec<usize> {
+        let (mut start, mut found) = (0, Vec::new());
+        while start <= name.len() {
+            found.push(level_at(name, start).len());
+            start += found.last().unwrap() + 1;
+        }
+        found
+    }
+
     #[test]
-    fn a_scan_lends_every_level() {
-        let mut seen = Vec::new();
-        scan("a//é", |level| seen.push(level.to_vec())).unwrap();
-        assert_eq!(seen, [b"a".to_vec(), Vec::new(), "é".as_bytes().to_vec()]);
+    fn every_level_is_found() {
+        for (name, lengths) in [("a//é", &[1, 0, 2][..]), ("/", &[0, 0]), ("a/", &[1, 0]), ("abc", &[3])] {
+            assert_eq!(levels(name.as_bytes()), lengths, "{name}");
+            let long = format!("seventeen bytes in a level/{name}");
+            assert_eq!(levels(long.as_bytes()), [&[26], lengths].concat(), "{long}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Block, HEADER, MARK, NO_PAYLOAD, NO_QOS, OTHER, STEP, first_slot};
+use super::{Block, HEADER, MARK, NO_PAYLOAD, NO_QOS, OTHER, STEP, first_slot, shape};
 use crate::policy::{Effect, index::says_of, says::Says};
 
 /// Most rules that are not literal. Each is looked at in every decision, for some ten nanoseconds.
@@ -49,7 +49,7 @@ pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<B
         rows.extend(own.to_le_bytes());
         rows.extend(short(text.len())?);
         rows.extend(rule.place.line.to_le_bytes());
-        rows.extend([says.byte(), plain]);
+        rows.extend([says.byte(), shape_of(text, plain.into())]);
         rows.extend_from_slice(text.as_bytes());
         count += 1;
     }
@@ -71,6 +71,19 @@ pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<B
     list.extend(owner.as_bytes());
     list.extend(rows);
     Some(list.into())
+}
+
+/// What stands behind the first `plain` bytes of a rule.
+fn shape_of(rule: &str, plain: usize) -> u8 {
+    let (shape, behind) = match rule.get(plain..).unwrap_or_default() {
+        "#" => (shape::REST, ""),
+        rest => match (rest.strip_prefix('+'), rest.strip_prefix("{device}")) {
+            (Some(behind), _) => (shape::LEVEL, behind),
+            (None, Some(behind)) => (shape::DEVICE, behind),
+            (None, None) => return shape::OTHER,
+        },
+    };
+    if behind.contains(['{', '+', '#']) { shape::OTHER } else { shape }
 }
 
 fn short(count: usize) -> Option<[u8; 2]> {

@@ -1,6 +1,6 @@
 //! One rule against a topic or a pattern, read as it is written.
 
-use super::{Row, Subject};
+use super::{Row, Subject, shape};
 use crate::{
     policy::{
         cover::{Covered, Pattern, is_any},
@@ -46,19 +46,48 @@ fn raw_value<'s>(placeholder: &[u8], subject: &Subject<'s>) -> Option<&'s str> {
     }
 }
 
-/// Whether a rule with wildcards or placeholders matches the topic `name`.
+/// Whether a rule with wildcards or placeholders behind so many plain bytes matches the topic `name`.
 #[inline]
-pub(super) fn fits(rule: &Row<'_>, name: &[u8], subject: &Subject<'_>) -> bool {
-    // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
-    if name.first() == Some(&b'$') && matches!(rule.text.first(), Some(b'+' | b'#')) {
-        return false;
-    }
-    let (Some((plain, rest)), Some((head, tail))) =
-        (rule.text.split_at_checked(rule.plain), name.split_at_checked(rule.plain))
+pub(super) fn fits((rule, plain): (&Row<'_>, usize), name: &[u8], subject: &Subject<'_>) -> bool {
+    let (Some((begins, rest)), Some((head, tail))) =
+        (rule.text.split_at_checked(plain), name.split_at_checked(plain))
     else {
         return is_parent(name, rule.text);
     };
-    same(plain, head) && rest_fits(rest, tail, subject)
+    // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
+    if plain == 0 && name.first() == Some(&b'$') && matches!(rest, [b'+' | b'#', ..]) {
+        return false;
+    }
+    same(begins, head)
+        && match rule.shape {
+            shape::REST => true,
+            shape::LEVEL => level_fits(rest, tail),
+            shape::DEVICE => device_fits(rest, tail, subject),
+            _ => rest_fits(rest, tail, subject),
+        }
+}
+
+/// For `+` and plain text.
+#[inline]
+fn level_fits(rule: &[u8], name: &[u8]) -> bool {
+    let Some((_, behind)) = rule.split_first() else { return false };
+    let Some((level, end)) = name.len().checked_sub(behind.len()).and_then(|at| name.split_at_checked(at))
+    else {
+        return false;
+    };
+    same(behind, end) && !level.contains(&b'/')
+}
+
+/// For `{device}` and plain text.
+#[inline]
+fn device_fits(rule: &[u8], name: &[u8], subject: &Subject<'_>) -> bool {
+    let (Some(value), Some((_, behind))) =
+        (subject.device, rule.split_first_chunk::<{ b"{device}".len() }>())
+    else {
+        return false;
+    };
+    let Some((level, end)) = name.split_at_checked(value.len()) else { return false };
+    same(level, value.as_bytes()) && same(behind, end) && fillable(value)
 }
 
 /// `a/#` matches `a`.
