@@ -22,6 +22,7 @@ mod explain;
 mod files;
 mod import;
 mod init;
+mod input;
 mod output;
 #[cfg(test)]
 mod pages;

@@ -1,7 +1,7 @@
 //! `citronella password`: hashes in the registry. Passwords come from a prompt or standard input, never from the
 //! command line.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use citronella::{
     password::{self, PasswordHash},
@@ -16,6 +16,8 @@ use super::{
     passphrase, registry, shell,
     world::World,
 };
+
+mod import;
 
 /// Set, generate and try passwords of devices
 #[derive(clap::Subcommand)]
@@ -42,7 +44,18 @@ pub(crate) enum Verb {
         /// The device
         device: String,
     },
+    /// Take over the hashes of a file that `mosquitto_passwd` wrote, for devices that exist
+    ///
+    /// All in one step, or nothing where a hash could not be verified. Whoever is left out is told with the reason,
+    /// and makes it exit 1.
+    #[command(
+        after_help = "Examples:\n  citronella password import /etc/mosquitto/passwd --dry-run\n  citronella password import /etc/mosquitto/passwd --add-devices viewer"
+    )]
+    Import(import::Import),
 }
+
+/// What becomes of devices that get their first password.
+const NO_CERTIFICATE_ANY_MORE: &str = "`default_certificates` is for devices without a password, so these can show no certificate any more, and `citronella cert issue` lists one";
 
 #[derive(Serialize)]
 struct Changed<'a> {
@@ -65,6 +78,7 @@ pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
         Verb::Set { device, wait } => set(world, output, &device, &wait),
         Verb::Generate { device, wait } => generate(world, output, &device, &wait),
         Verb::Verify { device } => verify(world, output, &device),
+        Verb::Import(import) => import::import(world, output, &import),
     }
 }
 
@@ -110,16 +124,19 @@ fn store(
             shell::name(device)
         ));
     }
-    // The mode is kept, whoever chose it.
-    let path = check::load(world)?.settings().registry_file.clone();
-    if fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0) {
+    warn_if_readable(output, &check::load(world)?.settings().registry_file);
+    Ok(())
+}
+
+/// The mode of the registry is kept, whoever chose it.
+fn warn_if_readable(output: &Output, registry: &Path) {
+    if fs::metadata(registry).is_ok_and(|found| found.permissions().mode() & 0o004 != 0) {
         output.warn(&format!(
             "{} has hashes of passwords and everybody can read it; run chmod o-rwx {}",
-            path.display(),
-            shell::path(&path)
+            registry.display(),
+            shell::path(registry)
         ));
     }
-    Ok(())
 }
 
 fn verify(world: &World, output: &Output, device: &str) -> Answer {

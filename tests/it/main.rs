@@ -66,6 +66,7 @@ mod cli_init;
 mod cli_init_in_use;
 mod cli_init_refusals;
 mod cli_password;
+mod cli_password_import;
 mod cli_secrets;
 mod cli_site;
 mod cli_status;

@@ -10,17 +10,16 @@
 
 use std::{
     fmt,
-    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use citronella::fs::{self, MAX_FILE_BYTES};
 use serde::Serialize;
 
 use crate::{
     Answer, cert, check,
     confirm::{Change, Confirmed, Wait},
-    output::{Failure, Outcome, Output},
+    input,
+    output::{Outcome, Output},
     world::World,
 };
 use plan::{Plan, Todo};
@@ -114,7 +113,7 @@ fn devices(count: usize) -> String {
 }
 
 pub(super) fn import(world: &World, output: &Output, import: &Import) -> Answer {
-    let text = read(&import.file)?;
+    let text = input::text(&import.file)?;
     let plan = Plan::make((world, output), import, &text)?;
     if import.dry_run {
         let imported = Imported { dry_run: true, devices: &plan.told(), broker: None };
@@ -128,18 +127,4 @@ pub(super) fn import(world: &World, output: &Output, import: &Import) -> Answer 
     let imported = Imported { dry_run: false, devices: &devices, broker: Some(broker) };
     output.result(&imported, &imported)?;
     Ok(outcome)
-}
-
-/// The text of the file, or of standard input.
-fn read(path: &Path) -> Result<String, Failure> {
-    if path != Path::new("-") {
-        return Ok(fs::read(path, MAX_FILE_BYTES)?.text);
-    }
-    let mut bytes = Vec::new();
-    io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
-        return Err(Failure::new(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new("standard input is not UTF-8"))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
