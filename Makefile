@@ -34,7 +34,7 @@ PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
 .PHONY: help deps test-deps package-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
-  bench-storm fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
+  bench-storm bench-import faults fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -88,6 +88,12 @@ bench-broker: test-deps brokers release ## what a message costs a whole broker w
 
 bench-storm: test-deps brokers release ## live traffic while 1,000 clients with passwords connect at once, and during SIGHUP
 	@tests/bench/storm $(PLUGIN)
+
+bench-import: test-deps brokers release ## certificates a second in one `device import` of 10,000, beside openssl in a loop (FLEETS='1000 10000')
+	@tests/bench/import $(COMMAND) $(PLUGIN)
+
+faults: test-deps ## `device import` killed at 200 random instants, and gone on with (KILLS=200)
+	CITRONELLA_TEST_KILLS=$(or $(KILLS),200) $(CARGO) test --locked --test it cli_device_import::a_kill -- --nocapture
 
 fuzz: deps ## inputs that nobody thought of, for each target so long (SECONDS=60; TARGETS=topics for one)
 	@tests/fuzz/run $(SECONDS) $(TARGETS)

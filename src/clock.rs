@@ -10,6 +10,10 @@ use std::{
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UnixSeconds(pub i64);
 
+/// This was written later: a clock that is before it stands wrong, as on a board without a battery that has just
+/// started.
+pub const WRITTEN: UnixSeconds = UnixSeconds(1_793_000_000);
+
 /// A day of the proleptic Gregorian calendar; month and day count from 1 and are not checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CivilDay {

@@ -4,10 +4,8 @@
 use std::{fs, time::UNIX_EPOCH};
 
 use super::{Code, Exam, Finding};
-use crate::clock::UnixSeconds;
+use crate::clock::WRITTEN;
 
-/// This was written later.
-const WRITTEN: UnixSeconds = UnixSeconds(1_793_000_000);
 const DAY_SECONDS: i64 = 86_400;
 
 impl Exam<'_> {

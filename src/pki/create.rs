@@ -12,6 +12,7 @@ use super::{
     issue::{IssueError, Issuer},
     key::{KeyKind, PBKDF2_ITERATIONS, PrivateKey},
     ledger::{Event, Ledger},
+    life::life,
     profile::{ISSUING_DAYS, Kind, Period, Profile, ROOT_DAYS, Template},
     sign::{self, Ground},
     store::{self, Lock, Store},
@@ -139,7 +140,7 @@ impl Authority {
 
         let (subject, name) = new.names("Issuing CA", now)?;
         let subject = subject.with_common_name(&name).map_err(IssueError::from)?;
-        let period = Period::of_days(ISSUING_DAYS, now).ok_or(IssueError::Days(ISSUING_DAYS))?;
+        let period = life(ISSUING_DAYS, now)?;
         let template = Template {
             profile: Profile::Issuing,
             subject,
@@ -171,7 +172,7 @@ struct Sealed {
 impl<'a> Draft<'a> {
     fn new(directory: &Path, new: &'a NewAuthority, now: Timestamp) -> Result<Self, AuthorityError> {
         new.names("Issuing CA", now)?;
-        let period = Period::of_days(new.days, now).ok_or(IssueError::Days(new.days))?;
+        let period = life(new.days, now)?;
         Ok(Self { store: Store::at(directory), new, period, now })
     }
 

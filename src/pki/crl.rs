@@ -33,6 +33,7 @@ use super::{
     issue::{IssueError, Issuer},
     key::{PrivateKey, Signed},
     ledger::{Entry, Event},
+    life::check_clock,
     profile::Kind,
     public,
     reason::Reason,
@@ -127,6 +128,7 @@ impl Issuer {
     ///
     /// The ledger cannot be read or written, or the list would do harm.
     pub fn crl(&mut self, life: CrlLife, now: Timestamp) -> Result<Crl, AuthorityError> {
+        check_clock(now)?;
         let number = {
             let (store, ledger) = self.authority_mut().parts();
             let lock = store.lock()?;

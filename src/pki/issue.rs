@@ -12,12 +12,14 @@ use super::{
     authority::Authority,
     key::{KeyError, KeyKind, PrivateKey},
     ledger::{Entry, LedgerError},
+    life::life,
     names::BrokerName,
     profile::{BROKER_DAYS, DEVICE_DAYS, Kind, Period, Profile},
     request::SigningRequest,
     sign::fingerprint,
     store::FileError,
     subject::{Subject, SubjectError, device_uri},
+    when,
 };
 use crate::ident::{DeviceName, MAX_COMMON_NAME_CHARS};
 
@@ -33,6 +35,23 @@ pub enum IssueError {
     /// None, or more than the calendar has.
     #[error("a certificate cannot be valid for {0} days")]
     Days(u32),
+    /// No clock of a machine that is used has that.
+    #[error(
+        "the clock of this machine says {}, which cannot be right: set it (`sudo timedatectl set-ntp true`, or wait until it has the time from the network) and try again",
+        when::whole(*.0)
+    )]
+    Clock(Timestamp),
+    /// The clock went back, or another machine's was ahead.
+    #[error(
+        "the authority's certificate begins at {begins}, and the clock of this machine says {}: set it (`sudo timedatectl set-ntp true`) and try again",
+        when::whole(*.now)
+    )]
+    BeforeAuthority {
+        /// First second of the authority.
+        begins: Timestamp,
+        /// By the clock.
+        now: Timestamp,
+    },
     /// Its own certificate ended.
     #[error("the authority's certificate expired on {0}")]
     AuthorityExpired(Timestamp),
@@ -209,10 +228,13 @@ impl Authority {
     /// What was asked for, and what of it this authority lives to see.
     pub(super) fn period_for(&self, days: u32, now: Timestamp) -> Result<(Period, Period), IssueError> {
         let own = self.period();
+        let asked = life(days, now)?;
+        if now < own.not_before {
+            return Err(IssueError::BeforeAuthority { begins: own.not_before, now });
+        }
         if now > own.not_after {
             return Err(IssueError::AuthorityExpired(own.not_after));
         }
-        let asked = Period::of_days(days, now).ok_or(IssueError::Days(days))?;
         Ok((asked, asked.within(own)))
     }
 

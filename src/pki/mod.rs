@@ -29,6 +29,7 @@ mod issue;
 mod key;
 pub mod kit;
 mod ledger;
+mod life;
 mod names;
 mod profile;
 mod public;

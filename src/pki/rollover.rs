@@ -15,6 +15,7 @@ use super::{
     issue::{IssueError, Issuer},
     key::PrivateKey,
     ledger::Event,
+    life::life,
     profile::{Kind, Period, Profile, Template},
     sign::{self, Ground},
     store, when,
@@ -40,7 +41,7 @@ impl Issuer {
         }
         let taken: Vec<String> = authority.list().iter().map(|entry| entry.name.clone()).collect();
         let (subject, name) = new.unused_names(&taken, now)?;
-        let period = Period::of_days(new.days, now).ok_or(IssueError::Days(new.days))?;
+        let period = life(new.days, now)?;
         let directory = authority.directory().to_owned();
         let key_error = |source| AuthorityError::Key { path: directory.join("keys"), source };
         let key = PrivateKey::generate(new.key).map_err(key_error)?;

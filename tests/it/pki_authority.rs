@@ -3,13 +3,14 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use citronella::pki::{
-    Authority, AuthorityError, KeyError, KeyKind, Kind, NewAuthority, PrivateKey, Reason, Revocation, State,
+    Authority, AuthorityError, CrlLife, DeviceRequest, KeyError, KeyKind, Kind, NewAuthority, PrivateKey,
+    Reason, Revocation, State,
     bundle::{BundleError, FolderError, OnExisting},
     inspect,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::pki_support::{House, ITERATIONS, PASSPHRASE, accepts, run, secret, write_bundle};
+use crate::pki_support::{House, ITERATIONS, PASSPHRASE, accepts, device, run, secret, write_bundle};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -252,4 +253,42 @@ fn certificates_of_others_are_read_too_and_other_files_named() {
     assert!(view.to_string().contains("\nnames            DNS:gw.local, IP:10.0.0.1\n"), "{view}");
     let file = [house.issuer.authority().certificate_pem(), broker.chain_pem()].concat();
     assert_eq!(inspect::certificates(file.as_bytes()).unwrap().len(), 2);
+}
+
+#[test]
+fn a_clock_that_cannot_be_right_is_named_and_nothing_is_made() {
+    let house = House::new(KeyKind::P256);
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let new = NewAuthority { iterations: ITERATIONS, ..NewAuthority::new("Casa Rossi") };
+    let other = tempfile::tempdir().unwrap();
+    for clock in ["1970-01-01T00:00:07Z", "2000-01-01T00:00:00Z", "2106-02-07T06:28:15Z"] {
+        let now = at(clock);
+        let pki = other.path().join("pki");
+        let errors = [
+            Authority::init(&pki, &new, &secret(PASSPHRASE), now).err().unwrap().to_string(),
+            Authority::init_issuing(&pki, &new, (&secret("x"), &secret("y")), now).err().unwrap().to_string(),
+        ];
+        assert!(!pki.exists(), "something was made at {clock}");
+        let mut issuer = Authority::open(&house.pki()).unwrap().unlock(&secret(PASSPHRASE)).unwrap();
+        let request = DeviceRequest::new(device("thunder10"));
+        let refused = issuer.issue_device(&request, now).err().unwrap().to_string();
+        let list = issuer.crl(CrlLife::Authority, now).err().unwrap().to_string();
+        let before = fs::read(house.pki().join("ledger")).unwrap();
+        let rolled = issuer.roll_over(&new, &secret(PASSPHRASE), now).err().unwrap().to_string();
+        for error in errors.into_iter().chain([refused, list, rolled]) {
+            for part in [&format!("the clock of this machine says {clock}"), "timedatectl", "try again"] {
+                assert!(error.contains(part), "{clock}: {error}");
+            }
+        }
+        assert_eq!(fs::read(house.pki().join("ledger")).unwrap(), before);
+    }
+    // Behind the authority by more than clocks run behind.
+    let mut issuer = Authority::open(&house.pki()).unwrap().unlock(&secret(PASSPHRASE)).unwrap();
+    let early = issuer.authority().period().not_before - SignedDuration::from_secs(1);
+    let error =
+        issuer.issue_device(&DeviceRequest::new(device("thunder10")), early).err().unwrap().to_string();
+    for part in ["the authority's certificate begins at", &format!("clock of this machine says {early}")] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(Authority::open(&house.pki()).unwrap().list().len(), 1);
 }
