@@ -26,6 +26,24 @@ pub enum Presented<'a> {
     Unreadable,
 }
 
+/// A certificate as it was read, or why it names nobody.
+pub type Read = Result<Option<Certificate>, CertificateError>;
+
+impl Presented<'_> {
+    /// Reads it by these settings: most of what a log-in with a certificate costs, so once for each.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had, is malformed, or has no single valid name where the settings look for one.
+    pub fn read(self, snapshot: &Snapshot) -> Read {
+        match self {
+            Presented::None => Ok(None),
+            Presented::Unreadable => Err(CertificateError::Unreadable),
+            Presented::Der(der) => Certificate::parse(der, &snapshot.settings().certificate).map(Some),
+        }
+    }
+}
+
 /// What a client shows.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
@@ -141,7 +159,20 @@ pub enum Judged<'s> {
 ///
 /// Why not. Whoever gave a password should not learn that by the clock: see [`Snapshot::costliest_hash`].
 pub fn judge<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Judged<'s>, Refused<'s>> {
-    let device = identify(snapshot, login)?;
+    judge_read(snapshot, login, &login.certificate.read(snapshot))
+}
+
+/// The same for whoever needs the certificate afterwards, too: `read` is that of `login`.
+///
+/// # Errors
+///
+/// As [`judge`].
+pub fn judge_read<'s>(
+    snapshot: &'s Snapshot,
+    login: &Login<'_>,
+    read: &Read,
+) -> Result<Judged<'s>, Refused<'s>> {
+    let device = identify(snapshot, login, read.as_ref().map_err(Clone::clone)?.as_ref())?;
     check_client_id(snapshot, login.client_id, device)?;
     let judged = match (device, login.password) {
         (None, _) => Judged::Admit(ANONYMOUS),
@@ -157,12 +188,11 @@ fn device_password(device: &Device) -> Result<Judged<'_>, Refused<'_>> {
 }
 
 /// Everything but the password itself: which device this is, `None` for anonymous.
-fn identify<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Option<&'s Device>, Refused<'s>> {
-    let certificate = match login.certificate {
-        Presented::None => None,
-        Presented::Unreadable => return Err(CertificateError::Unreadable.into()),
-        Presented::Der(der) => Some(Certificate::parse(der, &snapshot.settings().certificate)?),
-    };
+fn identify<'s>(
+    snapshot: &'s Snapshot,
+    login: &Login<'_>,
+    certificate: Option<&Certificate>,
+) -> Result<Option<&'s Device>, Refused<'s>> {
     let Some(certificate) = certificate else {
         let Some(name) = login.username else {
             return match (login.password, snapshot.admits_anonymous()) {
@@ -179,10 +209,10 @@ fn identify<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Option<&'s 
         };
     };
     if login.username.is_some_and(|name| name != certificate.name) {
-        return Err(Refused::OtherName { certificate: certificate.name });
+        return Err(Refused::OtherName { certificate: certificate.name.clone() });
     }
     let device = usable(snapshot, &certificate.name)?;
-    check_certificate(device, &certificate, login.now)?;
+    check_certificate(device, certificate, login.now)?;
     match (device.auth(), login.password) {
         (Auth::Password | Auth::Both, None) => Err(Refused::PasswordMissing),
         _ => Ok(Some(device)),
@@ -207,16 +237,11 @@ pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Ju
         };
     }
     let device = usable(snapshot, name)?;
-    match login.certificate {
-        Presented::None => {}
-        Presented::Unreadable => return Err(CertificateError::Unreadable.into()),
-        Presented::Der(der) => {
-            let certificate = Certificate::parse(der, &snapshot.settings().certificate)?;
-            if certificate.name != name {
-                return Err(Refused::OtherName { certificate: certificate.name });
-            }
-            check_certificate(device, &certificate, login.now)?;
+    if let Some(certificate) = login.certificate.read(snapshot)? {
+        if certificate.name != name {
+            return Err(Refused::OtherName { certificate: certificate.name });
         }
+        check_certificate(device, &certificate, login.now)?;
     }
     check_client_id(snapshot, login.client_id, Some(device))?;
     match login.password {

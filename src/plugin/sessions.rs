@@ -13,11 +13,10 @@ use std::{
     },
 };
 
-use super::{Plugin, locked};
+use super::{Plugin, locked, watch};
 use crate::{
-    certificate::Certificate,
     clock::UnixSeconds,
-    login::{self, Login, Presented, Shown},
+    login::{self, Login, Read, Shown},
     password::PasswordHash,
     snapshot::Snapshot,
 };
@@ -55,11 +54,8 @@ impl Default for Sessions {
 
 impl Sessions {
     /// What a client shows that is being admitted under this name.
-    pub(super) fn shown(&self, snapshot: &Snapshot, name: &str, login: &Login<'_>) -> Shown {
-        let certificate = match login.certificate {
-            Presented::Der(der) => Certificate::parse(der, &snapshot.settings().certificate).ok(),
-            Presented::None | Presented::Unreadable => None,
-        };
+    pub(super) fn shown(&self, snapshot: &Snapshot, name: &str, (login, read): (&Login<'_>, &Read)) -> Shown {
+        let certificate = read.as_ref().ok().and_then(Option::as_ref);
         let hash = snapshot.device(name).and_then(|device| device.password());
         Shown {
             certificate: certificate.map(|certificate| (certificate.fingerprint, certificate.not_after)),
@@ -157,17 +153,27 @@ impl Sessions {
 
 impl Plugin {
     /// Notes what admits a client; whether what is in force by now admits it too, should it have changed meanwhile.
-    pub(super) fn enter(&self, judged_by: &Snapshot, name: &str, login: &Login<'_>) -> bool {
-        let shown = self.sessions.shown(judged_by, name, login);
+    pub(super) fn enter(&self, judged_by: &Snapshot, name: &str, (login, read): (&Login<'_>, &Read)) -> bool {
+        let shown = self.sessions.shown(judged_by, name, (login, read));
         let still = || {
             let in_force = self.snapshot.load();
             std::ptr::eq(&raw const **in_force, judged_by)
                 || self.sessions.holds(&in_force, (name, &shown), login.now)
         };
         let entered = self.sessions.admit(still, (name, shown));
-        self.sessions.expires(login::expiry(judged_by, (name, &shown)));
+        let expiry = login::expiry(judged_by, (name, &shown));
+        self.sessions.expires(expiry);
+        if expiry.is_some_and(|last| is_near(last, login.now)) {
+            self.watcher.wake();
+        }
         entered
     }
+}
+
+/// Whether the thread that ends sessions may sleep past it.
+fn is_near(last: UnixSeconds, now: UnixSeconds) -> bool {
+    let seconds = u64::try_from(last.0.saturating_sub(now.0)).unwrap_or_default();
+    seconds <= watch::DOZE.as_secs()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::{
     Broker, Client, Conf, DoorKind, Fleet, Kind, Login, PATIENCE, Packet, Publish, Refused, Version, Will,
-    Wire, answered, not_authorized,
+    Wire, answered, not_authorized, wait_for,
 };
 
 const SETTINGS: &str = "[everyone]\nsubscribe = ['who/{device}']\npubsub = ['to/{device}', 'open']\n";
@@ -214,6 +214,23 @@ broker_test!(a_delayed_will_of_mqtt_5_harms_nobody, |kind| {
     assert!(broker.stop().success());
 });
 
+broker_test!(who_guesses_at_a_device_keeps_no_client_id_from_it, |kind| {
+    if !kind.at_least(2, 1, 0) {
+        return;
+    }
+    let fleet = slow_fleet(kind, SETTINGS, &["phone", "idle"]);
+    let broker = conf(kind, &fleet).start();
+    Client::welcome(broker.door("tcp"), &login("phone", "phone")).disconnect();
+    let busy = occupy(&broker, 40);
+    let mut guesser = knock(&broker, &login("phone", "phone").password("wrong"));
+    broker.settle();
+    // The broker turns away whoever comes with the id of a client that waits.
+    Client::welcome(broker.door("tcp"), &login("phone", "phone")).ping().unwrap();
+    assert_eq!(answer(&mut guesser).map(|packet| (packet.kind(), packet.body[1])), Some((CONNACK, 5)));
+    assert!(broker.log().contains("wrong password (client `phone`"));
+    drop(busy);
+});
+
 broker_test!(packets_sent_behind_connect_are_no_way_in, |kind| {
     if !kind.at_least(2, 1, 0) {
         return;
@@ -257,7 +274,8 @@ broker_test!(nobody_waits_longer_than_half_a_minute, |kind| {
     if !kind.at_least(2, 1, 0) {
         return;
     }
-    let fleet = fleet_with(kind, SETTINGS, (&["phone", "idle"], 1_000_000));
+    let settings = format!("{SETTINGS}[metrics]\nfile_interval = 1\n");
+    let fleet = fleet_with(kind, &settings, (&["phone", "idle"], 1_000_000));
     let broker = conf(kind, &fleet).start();
     let start = Instant::now();
     let mut wires = occupy(&broker, 200);
@@ -269,9 +287,24 @@ broker_test!(nobody_waits_longer_than_half_a_minute, |kind| {
             Err(error) => assert_eq!(error.kind(), ErrorKind::TimedOut),
         }
     };
-    let answer = (code, broker.log().contains("not computed within 30 s"));
+    let answer =
+        (code, broker.log().contains("not computed within 30 s (client `phone`, user name `phone`)"));
     // A machine that is quick enough for 200 hashes of the longest kind in that time answers them all.
     assert!(answer == (Some(5), true) || answer == (Some(0), false), "{answer:?}");
+    if answer.1 {
+        let told = || {
+            let audit = fs::read_to_string(fleet.state().join("audit.jsonl")).ok()?;
+            let metrics = fs::read_to_string(fleet.state().join("metrics.prom")).ok()?;
+            let is_counted = |line: &str| {
+                let number = line
+                    .strip_prefix("citronella_log_ins_total{credential=\"password\",result=\"postponed\"} ");
+                number.is_some_and(|number| number != "0")
+            };
+            let record = "\"who\":\"phone\",\"client_id\":\"phone\",\"credential\":\"password\",\"decision\":\"postponed\"";
+            (audit.contains(record) && metrics.lines().any(is_counted)).then_some(())
+        };
+        assert!(wait_for(told).is_some(), "neither counted nor recorded");
+    }
     wires.clear();
     broker.settle();
 });

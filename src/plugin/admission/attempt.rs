@@ -30,6 +30,7 @@ pub(super) struct Attempt<'a> {
     pub(super) event: &'a BasicAuth<'a>,
     pub(super) newcomer: &'a dyn Newcomer,
     pub(super) login: Login<'a>,
+    pub(super) certificate: login::Read,
     pub(super) snapshot: &'a Snapshot,
 }
 
@@ -38,7 +39,8 @@ impl Attempt<'_> {
     /// kind in use, so that a clock does not tell which names exist.
     pub(super) fn answer(&self) -> AuthReply {
         let admission = &self.plugin.admission;
-        let (snapshot, judged) = (self.snapshot, login::judge(self.snapshot, &self.login));
+        let snapshot = self.snapshot;
+        let judged = login::judge_read(snapshot, &self.login, &self.certificate);
         let password = match (&judged, self.login.password) {
             (Ok(Judged::Admit(name)), _) => return self.welcome(name),
             (Err(refused), None) => return self.refuse(refused),
@@ -50,10 +52,13 @@ impl Attempt<'_> {
             _ => self.login.username.unwrap_or_default(),
         };
         let standing = admission.throttle.standing(self.event.peer, name, Instant::now());
-        if let Ok(Judged::Verify(_, hash)) = &judged
-            && !matches!(standing, Standing::HeldOff { look: false, .. })
-            && admission.verified.recall(name, hash, password) == Recall::Right
-        {
+        let recall = match &judged {
+            Ok(Judged::Verify(_, hash)) if !matches!(standing, Standing::HeldOff { look: false, .. }) => {
+                admission.verified.recall(name, hash, password)
+            }
+            _ => Recall::Unknown,
+        };
+        if recall == Recall::Right {
             self.plugin.counters.memory.hits.add();
             return self.right(name);
         }
@@ -79,7 +84,12 @@ impl Attempt<'_> {
             }
             Ok(Judged::Verify(_, hash)) => {
                 let decoy = decoy_after(hash, snapshot.costliest_hash());
-                self.slowly(Purpose::Device(name.into()), (hash.clone(), decoy))
+                // Where another password is known to be the right one, this one only takes its time.
+                let purpose = match recall {
+                    Recall::Wrong => refusal(name, &Refused::WrongPassword),
+                    Recall::Right | Recall::Changed | Recall::Unknown => Purpose::Device(name.into()),
+                };
+                self.slowly(purpose, (hash.clone(), decoy))
             }
             Ok(Judged::Admit(name)) => self.welcome(name),
             Err(refused) => self.fail(&refused, snapshot.costliest_hash(), name),
@@ -90,7 +100,7 @@ impl Attempt<'_> {
     fn fail(&self, refused: &Refused<'_>, decoy: Option<PasswordHash>, name: &str) -> AuthReply {
         if let Some(decoy) = decoy {
             if decoy.cost() > CHEAP {
-                return self.slowly(Purpose::Refuse(refused.to_string()), (decoy, None));
+                return self.slowly(refusal(name, refused), (decoy, None));
             }
             // Nothing could follow from either answer.
             let _ = decoy.verify(self.login.password.unwrap_or_default());
@@ -143,8 +153,7 @@ impl Attempt<'_> {
                 self.refuse(&Refused::WrongPassword)
             }
             (Purpose::Device(_), Err(error)) => self.refuse(&Refused::Unverifiable(error)),
-            (Purpose::Refuse(reason), _) => {
-                let name = self.login.username.unwrap_or_default();
+            (Purpose::Refuse { name, reason }, _) => {
                 admission.throttle.failed(self.event.peer, name, Instant::now());
                 self.refuse(reason)
             }
@@ -161,9 +170,11 @@ impl Attempt<'_> {
                     return self.refuse(&reason);
                 }
             }
-            Purpose::Refuse(_) => {
+            Purpose::Refuse { .. } => {
                 // Nobody's id is taken while somebody waits who is refused in any case: the broker turns away whoever
-                // else comes with it.
+                // else comes with it. So nobody who guesses keeps a device out that was here since our start. Another
+                // device's id is taken until its turn has come, 30 s at most: there is no safe way to give a client
+                // that waits its own id back (it may have left, and nobody says so).
                 let hidden = admission.waiting.nobodys_id();
                 if self.newcomer.take_id(&hidden).is_ok() {
                     question.client_id = hidden.into();
@@ -193,7 +204,9 @@ impl Attempt<'_> {
         if let Err(reason) = self.name(name) {
             return self.refuse(&reason);
         }
-        if self.host.on_main_thread() && !self.plugin.enter(self.snapshot, name, &self.login) {
+        if self.host.on_main_thread()
+            && !self.plugin.enter(self.snapshot, name, (&self.login, &self.certificate))
+        {
             return self.refuse(&Refused::Changed);
         }
         self.plugin.tell(self.host, self.snapshot).admitted(self.comer(), name);
@@ -226,4 +239,9 @@ impl Attempt<'_> {
     fn comer(&self) -> Comer<'_> {
         Comer::new(self.event, self.login.username)
     }
+}
+
+/// What a client's password is computed for that is refused in any case.
+fn refusal(name: &str, refused: &Refused<'_>) -> Purpose {
+    Purpose::Refuse { name: name.into(), reason: refused.to_string() }
 }

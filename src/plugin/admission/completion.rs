@@ -9,13 +9,11 @@ use super::{
     super::{
         Plugin,
         event::{Host, Peer, Wake},
-        log::Refusal,
     },
     question::{Purpose, Question},
     worker::Finished,
 };
 use crate::{
-    diag::Quoted,
     ident::ANONYMOUS,
     login::{self, Judged, Refused},
 };
@@ -40,12 +38,10 @@ impl Plugin {
                 break;
             }
         }
-        for (client_id, peer) in admission.waiting.overdue(Instant::now()) {
+        for (client_id, asker) in admission.waiting.overdue(Instant::now()) {
             self.counters.postponed.add();
-            self.log.refusal(host, (Refusal::LogIn, peer), || {
-                let client_id = Quoted(&client_id);
-                format!("log-in postponed: its hash was not computed within 30 s (client {client_id})")
-            });
+            let why = ("postponed", "its hash was not computed within 30 s");
+            self.tell(host, &self.snapshot.load()).not_now(asker.comer(), why);
             host.complete(&client_id, false);
         }
         self.counters.queue.set(admission.pool.open_number());
@@ -57,7 +53,7 @@ impl Plugin {
         self.counters.hashes.add(finished.took);
         admission.waiting.answered(question.mark);
         let waits = admission.waiting.end(question);
-        let (peer, now) = (question.peer, Instant::now());
+        let (peer, now) = (question.peer(), Instant::now());
         match (&question.purpose, &finished.right) {
             (Purpose::Device(name), Ok(true)) => {
                 admission.verified.remember(name, &question.hash, question.password());
@@ -74,8 +70,8 @@ impl Plugin {
             (Purpose::Device(_), Err(error)) => {
                 self.turn_away(host, (question, waits), &Refused::Unverifiable(*error));
             }
-            (Purpose::Refuse(reason), _) => {
-                admission.throttle.failed(peer, question.username.as_deref().unwrap_or_default(), now);
+            (Purpose::Refuse { name, reason }, _) => {
+                admission.throttle.failed(peer, name, now);
                 self.turn_away(host, (question, waits), reason);
             }
         }
@@ -87,13 +83,14 @@ impl Plugin {
         let snapshot = self.snapshot.load();
         let session_of = host.session_of(&question.client_id);
         let login = question.login(session_of.as_deref());
-        match login::judge(&snapshot, &login) {
+        let certificate = login.certificate.read(&snapshot);
+        match login::judge_read(&snapshot, &login, &certificate) {
             Ok(Judged::Verify(device, hash)) if device.name().as_str() == name && *hash == question.hash => {
-                if !self.enter(&snapshot, name, &login) {
+                if !self.enter(&snapshot, name, (&login, &certificate)) {
                     return self.turn_away(host, (question, true), &Refused::Changed);
                 }
                 self.tell(host, &snapshot).admitted(question.comer(), name);
-                self.admitted(host, name, (&question.client_id, question.peer));
+                self.admitted(host, name, (&question.client_id, question.peer()));
                 host.complete(&question.client_id, true);
             }
             Ok(_) => {

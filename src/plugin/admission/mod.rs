@@ -117,7 +117,8 @@ impl Plugin {
             // that comes for him must not let in this one.
             self.admission.waiting.forget(event.client_id);
         }
-        Attempt { plugin: self, host, event, newcomer, login, snapshot: &snapshot }.answer()
+        let certificate = login.certificate.read(&snapshot);
+        Attempt { plugin: self, host, event, newcomer, login, certificate, snapshot: &snapshot }.answer()
     }
 
     /// Whether a session may stay. Its password was verified when it began, so nothing slow is computed here: SIGHUP

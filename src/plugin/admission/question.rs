@@ -16,8 +16,37 @@ use crate::{clock::UnixSeconds, login::Login, password::PasswordHash, secret::Se
 pub(super) enum Purpose {
     /// If the password is right, this device is let in.
     Device(Box<str>),
-    /// Nothing: the client is refused whatever the answer, which must take its time. And why.
-    Refuse(String),
+    /// Nothing: the client is refused whatever the answer, which must take its time.
+    Refuse {
+        /// What it calls itself.
+        name: Box<str>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Whose password it is, for those who are told of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Asker {
+    /// As the client gave it.
+    given_id: Box<str>,
+    /// As the client gave it.
+    pub(super) username: Option<Box<str>>,
+    pub(super) peer: Peer,
+    certificate: Shown,
+}
+
+impl Asker {
+    /// What is told of the client.
+    pub(super) fn comer(&self) -> Comer<'_> {
+        Comer {
+            username: self.username.as_deref(),
+            client_id: &self.given_id,
+            peer: self.peer,
+            certificate: self.certificate,
+            password: Shown::Yes,
+        }
+    }
 }
 
 /// A client's credentials, copied: the broker's own do not outlive the event.
@@ -26,12 +55,9 @@ pub(super) struct Question {
     pub(super) ticket: Option<u64>,
     /// Under which the client waits.
     pub(super) client_id: Box<str>,
-    /// As the client gave it.
-    pub(super) given_id: Box<str>,
-    pub(super) username: Option<Box<str>>,
+    pub(super) asker: Asker,
     pub(super) password: Secret,
     pub(super) certificate: Option<Box<[u8]>>,
-    pub(super) peer: Peer,
     pub(super) purpose: Purpose,
     /// What the password is compared with.
     pub(super) hash: PasswordHash,
@@ -54,15 +80,18 @@ impl Question {
         Self {
             ticket: None,
             client_id: login.client_id.into(),
-            given_id: login.client_id.into(),
-            username: login.username.map(Into::into),
+            asker: Asker {
+                given_id: login.client_id.into(),
+                username: login.username.map(Into::into),
+                peer,
+                certificate: login.certificate.into(),
+            },
             password: Secret::new(login.password.unwrap_or_default().to_vec()),
             certificate: match login.certificate {
                 Presented::Der(der) => Some(der.into()),
                 // Who shows one that cannot be read is refused.
                 Presented::None | Presented::Unreadable => None,
             },
-            peer,
             purpose,
             hash,
             decoy,
@@ -75,7 +104,7 @@ impl Question {
     pub(super) fn login<'q>(&'q self, session_of: Option<&'q str>) -> Login<'q> {
         Login {
             client_id: &self.client_id,
-            username: self.username.as_deref(),
+            username: self.asker.username.as_deref(),
             password: Some(self.password()),
             certificate: self.certificate.as_deref().map_or(Presented::None, Presented::Der),
             session_of,
@@ -85,13 +114,12 @@ impl Question {
 
     /// What is told of the client.
     pub(super) fn comer(&self) -> Comer<'_> {
-        Comer {
-            username: self.username.as_deref(),
-            client_id: &self.given_id,
-            peer: self.peer,
-            certificate: self.certificate.as_ref().into(),
-            password: Shown::Yes,
-        }
+        self.asker.comer()
+    }
+
+    /// Where the client is.
+    pub(super) fn peer(&self) -> Peer {
+        self.asker.peer
     }
 
     pub(super) fn password(&self) -> &[u8] {
@@ -102,7 +130,7 @@ impl Question {
     pub(super) fn bytes(&self) -> usize {
         self.password().len()
             + 2 * self.client_id.len()
-            + self.username.as_ref().map_or(0, |name| name.len())
+            + self.asker.username.as_ref().map_or(0, |name| name.len())
             + self.certificate.as_ref().map_or(0, |der| der.len())
     }
 

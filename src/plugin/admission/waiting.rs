@@ -5,7 +5,7 @@
 //! same id takes the place of the old one, and an answer counts only for the ticket it was asked with.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasher as _, RandomState},
     sync::{
         Arc, Mutex,
@@ -15,8 +15,8 @@ use std::{
 };
 
 use super::{
-    super::{event::Peer, locked},
-    question::Question,
+    super::locked,
+    question::{Asker, Question},
 };
 
 /// How long a client waits at most.
@@ -25,18 +25,41 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Who waits.
 #[derive(Default)]
 pub(super) struct Waiting {
-    clients: Mutex<HashMap<Box<str>, Client>>,
+    clients: Mutex<Clients>,
     /// Credentials that are compared while nobody waits for the answer.
     postponed: Mutex<HashSet<u64>>,
     tickets: AtomicU64,
     secret: RandomState,
 }
 
+#[derive(Default)]
+struct Clients {
+    by_id: HashMap<Box<str>, Client>,
+    /// Their ids in the order in which they came, which is that of their tickets: only the first can be overdue.
+    order: BTreeMap<u64, Box<str>>,
+}
+
 struct Client {
     ticket: u64,
     since: Instant,
     cancel: Arc<AtomicBool>,
-    peer: Peer,
+    asker: Asker,
+}
+
+impl Clients {
+    /// The one before with that id, if there is one.
+    fn insert(&mut self, client_id: Box<str>, client: Client) -> Option<Client> {
+        let before = self.remove(&client_id);
+        self.order.insert(client.ticket, client_id.clone());
+        self.by_id.insert(client_id, client);
+        before
+    }
+
+    fn remove(&mut self, client_id: &str) -> Option<Client> {
+        let client = self.by_id.remove(client_id)?;
+        self.order.remove(&client.ticket);
+        Some(client)
+    }
 }
 
 impl Waiting {
@@ -48,7 +71,7 @@ impl Waiting {
             ticket,
             since: Instant::now(),
             cancel: Arc::clone(&question.cancel),
-            peer: question.peer,
+            asker: question.asker.clone(),
         };
         if let Some(before) = locked(&self.clients).insert(question.client_id.clone(), client) {
             before.cancel.store(true, Ordering::Release);
@@ -65,28 +88,36 @@ impl Waiting {
     /// Whether the client that this question is about still waits; it does no longer after this.
     pub(super) fn end(&self, question: &Question) -> bool {
         let mut clients = locked(&self.clients);
-        let waits =
-            clients.get(&question.client_id).is_some_and(|client| Some(client.ticket) == question.ticket);
+        let waits = clients
+            .by_id
+            .get(&question.client_id)
+            .is_some_and(|client| Some(client.ticket) == question.ticket);
         if waits {
             clients.remove(&question.client_id);
         }
         waits
     }
 
-    /// Takes out who has waited too long.
-    pub(super) fn overdue(&self, now: Instant) -> Vec<(Box<str>, Peer)> {
-        let mut clients = locked(&self.clients);
-        let late = clients.extract_if(|_, client| now.saturating_duration_since(client.since) >= PATIENCE);
-        late.map(|(client_id, client)| {
+    /// Takes out who has waited too long: the id that each waits with, and who it is.
+    pub(super) fn overdue(&self, now: Instant) -> Vec<(Box<str>, Asker)> {
+        let (mut clients, mut late) = (locked(&self.clients), Vec::new());
+        while let Some((_, client_id)) = clients.order.first_key_value() {
+            let client_id = client_id.clone();
+            let waits_on = |client: &Client| now.saturating_duration_since(client.since) < PATIENCE;
+            if clients.by_id.get(&client_id).is_some_and(waits_on) {
+                break;
+            }
+            let Some(client) = clients.remove(&client_id) else { break };
             client.cancel.store(true, Ordering::Release);
-            (client_id, client.peer)
-        })
-        .collect()
+            late.push((client_id, client.asker));
+        }
+        late
     }
 
     /// The question, if these credentials are not asked about already.
     pub(super) fn postpone(&self, question: Question) -> Option<Question> {
-        let who = (question.username.as_deref(), question.peer, question.password(), question.hash.to_text());
+        let Asker { username, peer, .. } = &question.asker;
+        let who = (username, peer, question.password(), question.hash.to_text());
         let mark = self.secret.hash_one(who);
         locked(&self.postponed).insert(mark).then(|| Question { mark: Some(mark), ..question })
     }
@@ -144,8 +175,28 @@ mod tests {
         let mut client = question();
         waiting.begin(&mut client);
         assert_eq!(waiting.overdue(Instant::now()), []);
-        assert_eq!(waiting.overdue(Instant::now() + PATIENCE), [("c".into(), client.peer)]);
+        assert_eq!(waiting.overdue(Instant::now() + PATIENCE), [("c".into(), client.asker.clone())]);
         assert!(client.is_void() && !waiting.end(&client));
+    }
+
+    #[test]
+    fn whoever_waits_longest_is_overdue_first_and_nothing_is_left_of_others() {
+        let (waiting, start) = (Waiting::default(), Instant::now());
+        let named = |number: usize| Question { client_id: number.to_string().into(), ..question() };
+        let mut questions: Vec<_> = (0..100).map(named).collect();
+        for question in &mut questions {
+            waiting.begin(question);
+        }
+        assert!(questions.iter().step_by(2).all(|question| waiting.end(question)));
+        // One comes again, and is the last by that.
+        waiting.begin(&mut named(1));
+        let late = waiting.overdue(start + PATIENCE + Duration::from_secs(60));
+        let ids: Vec<String> = late.iter().map(|(id, _)| id.to_string()).collect();
+        let expected: Vec<String> =
+            (3..100).step_by(2).chain([1]).map(|number: usize| number.to_string()).collect();
+        assert_eq!(ids, expected);
+        let clients = locked(&waiting.clients);
+        assert!(clients.by_id.is_empty() && clients.order.is_empty());
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn compute(question: &Question, memory: &mut Memory) -> Result<bool, VerifyError
 impl Queue {
     /// Whoever has much in the queue finds it full before others do: an address may have as much as is still free.
     fn has_room(&self, question: &Question) -> bool {
-        let peer = neighbourhood(question.peer);
+        let peer = neighbourhood(question.peer());
         let own = |turns: &Turns| turns.waiting.get(&peer).map_or(0, VecDeque::len);
         let own = own(&self.known) + own(&self.strangers);
         own < QUESTIONS.saturating_sub(self.questions) && self.bytes + question.bytes() <= BYTES
@@ -214,7 +214,7 @@ impl Queue {
 
 impl Turns {
     fn push(&mut self, question: Question) {
-        let peer = neighbourhood(question.peer);
+        let peer = neighbourhood(question.peer());
         let own = self.waiting.entry(peer).or_default();
         if own.is_empty() {
             self.order.push_back(peer);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn addresses(queue: &mut Queue) -> Vec<u32> {
-        let address = |question: Question| match question.peer {
+        let address = |question: Question| match question.peer() {
             Peer::Address(std::net::IpAddr::V4(address)) => u32::from(address),
             _ => 0,
         };

@@ -94,3 +94,9 @@ fn more_credentials_than_are_kept_are_not_forgotten() {
     }
     assert!(!sessions.admit(|| false, ("d", certificate(1, 5_000))), "the files changed just then");
 }
+
+#[test]
+fn an_end_that_is_near_wakes_the_thread_that_sleeps() {
+    let near = |last| is_near(UnixSeconds(last), NOW);
+    assert_eq!([900, 1_000, 1_005, 1_006, i64::MAX].map(near), [true, true, true, false, false]);
+}

@@ -20,6 +20,7 @@ use crate::snapshot::Snapshot;
 mod files;
 mod work;
 
+pub(super) use work::DOZE;
 use work::Work;
 
 /// What the loop and the thread have in common.

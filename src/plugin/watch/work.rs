@@ -27,7 +27,7 @@ const NICENESS: i32 = 10;
 const SOON: Duration = Duration::from_millis(20);
 
 /// How long the thread sleeps at most.
-const DOZE: Duration = Duration::from_secs(5);
+pub(in crate::plugin) const DOZE: Duration = Duration::from_secs(5);
 
 /// What the thread does and remembers.
 pub(super) struct Work {
