@@ -144,11 +144,14 @@ pub enum ClaimError {
         source: io::Error,
     },
     /// Another plugin writes there.
-    #[error("the plugin of another broker writes to `{}`", .0.display())]
+    #[error(
+        "the plugin of another broker writes to `{}`; give each broker a `[state] directory` of its own",
+        .0.display()
+    )]
     Taken(PathBuf),
 }
 
-/// A state directory in which no other plugin writes `status.json` while this lives.
+/// A state directory in which no other plugin writes while this lives.
 #[derive(Debug)]
 pub struct Claim {
     directory: PathBuf,
@@ -179,6 +182,12 @@ impl Claim {
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => Err(ClaimError::Taken(directory.to_owned())),
             Err(error) => Err(failed(error.into())),
         }
+    }
+
+    /// The directory as it was given.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Writes the status in one step.

@@ -4,7 +4,6 @@
 //! the file for Prometheus, and waits for the disk. What finds the queue full is lost, and counted.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +19,7 @@ use super::{
     limit::{Limit, Quota},
     locked,
     log::{self, Log},
+    place::Place,
     thread,
 };
 use crate::{
@@ -68,16 +68,16 @@ pub(super) struct Under<'a> {
 /// What the thread and the others have in common.
 struct Shared {
     counters: Arc<Counters>,
+    place: Arc<Place>,
     target: Mutex<Target>,
     /// What the thread wants to be logged, at the next tick.
     complaints: Mutex<Vec<(Level, String)>>,
     complains: AtomicBool,
 }
 
-/// Where to write what.
+/// What to write, into the directory that is ours.
 #[derive(Clone)]
 struct Target {
-    directory: PathBuf,
     audit: config::Audit,
     metrics: config::Metrics,
 }
@@ -93,15 +93,16 @@ enum Message {
 impl From<&Snapshot> for Target {
     fn from(snapshot: &Snapshot) -> Self {
         let settings = snapshot.settings();
-        Self { directory: settings.state_directory.clone(), audit: settings.audit, metrics: settings.metrics }
+        Self { audit: settings.audit, metrics: settings.metrics }
     }
 }
 
 impl Audit {
     /// Starts the thread. Without one (the system has no more) records for the file are lost, and counted.
-    pub(super) fn start(snapshot: &Snapshot, counters: &Arc<Counters>) -> Self {
+    pub(super) fn start(snapshot: &Snapshot, counters: &Arc<Counters>, place: &Arc<Place>) -> Self {
         let shared = Arc::new(Shared {
             counters: Arc::clone(counters),
+            place: Arc::clone(place),
             target: Mutex::new(Target::from(snapshot)),
             complaints: Mutex::default(),
             complains: AtomicBool::default(),

@@ -21,6 +21,7 @@ mod kicks;
 mod limit;
 mod log;
 mod options;
+mod place;
 mod reauth;
 mod records;
 mod sessions;
@@ -143,7 +144,10 @@ impl Plugin {
         log.write(host, Level::Info, &text);
         let counters = Arc::<Counters>::default();
         counters.in_force(&snapshot, UnixSeconds::now());
-        let audit = Audit::start(&snapshot, &counters);
+        let place = Arc::<place::Place>::default();
+        // The watcher tells if that fails, and tries again.
+        let _ = place.claim(&snapshot.settings().state_directory);
+        let audit = Audit::start(&snapshot, &counters, &place);
         let under = Under { host, log: &log, snapshot: &snapshot };
         audit.note(under, (Event::Start, Peer::Unknown), Record::default);
         let admission = admission::Admission::new(snapshot.settings())?;
@@ -154,6 +158,7 @@ impl Plugin {
             sessions: Arc::default(),
             kicks: Arc::default(),
             log,
+            place,
         };
         let (snapshot, sessions) = (Arc::clone(&world.snapshot), Arc::clone(&world.sessions));
         let (kicks, log) = (Arc::clone(&world.kicks), Arc::clone(&world.log));

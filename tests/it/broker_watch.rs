@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use citronella::{snapshot::Snapshot, status::Attempt};
+use citronella::{
+    snapshot::Snapshot,
+    status::{self, Attempt},
+};
 
 use crate::support::{
     Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, Refused, Will, answered, refused, wait_for,
@@ -251,4 +254,50 @@ broker_test!(a_state_folder_that_cannot_be_written_is_one_warning, |kind| {
     fleet.write("devices.toml", &without());
     lost.ended();
     assert_eq!(broker.log().matches("cannot be told there").count(), 1);
+});
+
+broker_test!(a_state_folder_that_is_named_anew_is_used_at_once, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    broker.status();
+    let before = fs::read_to_string(fleet.config()).unwrap();
+    fs::create_dir(fleet.path("other-state")).unwrap();
+    fleet.write("citronella.toml", &before.replace("directory = 'state'", "directory = 'other-state'"));
+    let revision = revision(&fleet);
+    let moved = fleet.path("other-state");
+    let told = || status::read(&moved).ok().filter(|status| status.in_force.revision == revision);
+    let status = wait_for(told).unwrap_or_else(|| panic!("{}", broker.log()));
+    assert_eq!(status.pid, broker.pid());
+    broker.wait_for_log("status, audit and metrics are in ");
+    let left = || (!status::is_running(&fleet.state()).unwrap()).then_some(());
+    assert!(wait_for(left).is_some(), "another broker could have the old folder");
+    let recorded = || {
+        let text = fs::read_to_string(moved.join("audit.jsonl")).ok()?;
+        (text.contains("\"reload\"") && moved.join("metrics.prom").exists()).then_some(())
+    };
+    assert!(wait_for(recorded).is_some());
+    assert!(!fleet.state().join("metrics.prom").exists());
+});
+
+broker_test!(two_brokers_with_one_state_folder_do_not_write_over_each_other, |kind| {
+    let fleet = fleet(kind);
+    let mut first = conf(kind, &fleet).start();
+    first.status();
+    let second = conf(kind, &fleet).start();
+    second.wait_for_log("the plugin of another broker writes to");
+    Client::welcome(second.door("tcp"), &Login::of("other")).ping().unwrap();
+    second.wait_for_log("the audit is not written: the plugin of another broker writes to");
+    // It guards all the same, and follows the files.
+    let mut lost = Client::welcome(second.door("tcp"), &Login::of("lost"));
+    fleet.write("devices.toml", &without());
+    lost.ended();
+    first.wait_for_revision(&revision(&fleet));
+    let records = fs::read_to_string(fleet.state().join("audit.jsonl")).unwrap();
+    assert!(!records.contains("log-in"), "{records}");
+    assert!(first.stop().success());
+    // Now it is the second one's.
+    let second_says = || status::read(&fleet.state()).ok().filter(|status| status.pid == second.pid());
+    let status = wait_for(second_says).expect("it keeps away for ever");
+    assert_eq!(status.in_force.revision, revision(&fleet));
+    assert_eq!(second.log().matches("what is in force cannot be told there").count(), 1);
 });

@@ -36,6 +36,13 @@ fn snapshot(folder: &Path, settings: &str) -> Snapshot {
     Snapshot::load(&config, Permissions::Ignore).snapshot.unwrap()
 }
 
+/// The folder as ours.
+fn place(folder: &Path) -> Arc<Place> {
+    let place = Place::default();
+    place.claim(folder).unwrap();
+    Arc::new(place)
+}
+
 /// The events in the file with their counts.
 fn events(folder: &Path) -> Vec<(String, Option<u64>)> {
     let text = fs::read_to_string(folder.join(file::NAME)).unwrap();
@@ -53,7 +60,7 @@ fn note(audit: &Audit, host: &Log1, snapshot: &Snapshot, event: Event) {
 fn all_that_was_noted_is_in_the_file_when_the_plugin_ends() {
     let folder = tempfile::tempdir().unwrap();
     let (host, snapshot, counters) = (Log1::default(), snapshot(folder.path(), ""), Arc::default());
-    let audit = Audit::start(&snapshot, &counters);
+    let audit = Audit::start(&snapshot, &counters, &place(folder.path()));
     note(&audit, &host, &snapshot, Event::Start);
     for _ in 0..150 {
         note(&audit, &host, &snapshot, Event::LogIn);
@@ -74,7 +81,7 @@ fn off_is_off_and_the_log_gets_the_lines_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let host = Log1::default();
     let off = snapshot(folder.path(), "[audit]\nto = 'off'\n[metrics]\nfile_interval = 0\n");
-    let audit = Audit::start(&off, &Arc::default());
+    let audit = Audit::start(&off, &Arc::default(), &Arc::default());
     note(&audit, &host, &off, Event::LogIn);
     assert!(host.lines.borrow().is_empty());
 
@@ -101,7 +108,7 @@ fn what_cannot_be_written_is_counted_told_once_and_said_in_the_file_later() {
     fs::create_dir(&path).unwrap();
     let (host, snapshot, counters) =
         (Log1::default(), snapshot(folder.path(), ""), Arc::<Counters>::default());
-    let audit = Audit::start(&snapshot, &counters);
+    let audit = Audit::start(&snapshot, &counters, &place(folder.path()));
     for _ in 0..3 {
         let before = counters.audit.dropped.value();
         note(&audit, &host, &snapshot, Event::Kick);
@@ -121,6 +128,40 @@ fn what_cannot_be_written_is_counted_told_once_and_said_in_the_file_later() {
     drop(audit);
     let expected = [("lost".to_owned(), Some(3)), ("reload".to_owned(), None), ("stop".to_owned(), None)];
     assert_eq!(events(folder.path()), expected);
+}
+
+#[test]
+fn nothing_is_written_where_another_plugin_writes() {
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (host, snapshot, counters) =
+        (Log1::default(), snapshot(folder.path(), ""), Arc::<Counters>::default());
+    let claim = crate::status::Claim::new(folder.path()).unwrap();
+    let place = Arc::<Place>::default();
+    assert!(place.claim(folder.path()).is_err());
+    let audit = Audit::start(&snapshot, &counters, &place);
+    note(&audit, &host, &snapshot, Event::Start);
+    wait(|| counters.audit.dropped.value() == 1);
+    wait(|| locked(&audit.shared.complaints).len() == 2);
+    audit.tick(&host, &Log::default());
+    let said = host.lines.borrow().join("\n");
+    assert_eq!(said.matches("not written: the plugin of another broker writes to").count(), 2, "{said}");
+    let metrics = |folder: &tempfile::TempDir| folder.path().join(crate::metrics::FILE);
+    assert!(!folder.path().join(file::NAME).exists() && !metrics(&folder).exists());
+
+    // It has ended, and later the settings name another folder.
+    drop(claim);
+    place.claim(folder.path()).unwrap();
+    audit.in_force(&snapshot);
+    note(&audit, &host, &snapshot, Event::Reload);
+    wait(|| counters.audit.written.value() == 1);
+    audit.send(Message::Look);
+    place.claim(other.path()).unwrap();
+    audit.in_force(&snapshot);
+    wait(|| metrics(&other).exists() && !metrics(&folder).exists());
+    assert!(!crate::status::is_running(folder.path()).unwrap(), "whoever comes may have the old folder");
+    drop(audit);
+    assert_eq!(events(folder.path()), [("lost".to_owned(), Some(1)), ("reload".to_owned(), None)]);
+    assert_eq!(events(other.path()), [("stop".to_owned(), None)]);
 }
 
 #[track_caller]

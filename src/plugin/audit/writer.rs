@@ -1,8 +1,10 @@
 //! The thread: it waits for lines and for the disk, so that the broker's loop need not.
 
 use std::{
-    path::Path,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,6 +18,7 @@ use crate::{
     fs,
     metrics::{self, to_text},
     plugin::event::Level,
+    status::Claim,
 };
 
 /// Lines that are appended together, in bytes.
@@ -53,7 +56,9 @@ struct Writer<'s> {
     metrics: Works,
     /// Of the lost records those that stand in the file.
     told_lost: u64,
-    /// The file for Prometheus as it was written last.
+    /// The directory that was ours at the last look.
+    claim: Option<Arc<Claim>>,
+    /// The file for Prometheus as it was written last, and stands there.
     written: String,
     due: Instant,
 }
@@ -66,6 +71,7 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
         audit: Works::default(),
         metrics: Works::default(),
         told_lost: 0,
+        claim: None,
         written: String::new(),
         due: Instant::now(),
     };
@@ -84,33 +90,51 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
         }
         writer.append(&target, batch);
     }
-    let target = locked(&shared.target).clone();
-    if target.metrics.file_interval.is_some() {
-        // Numbers of a plugin that has ended would be taken for those of one that lives.
-        let _ = std::fs::remove_file(target.directory.join(metrics::FILE));
-    }
+    writer.remove_metrics();
 }
 
 impl Writer<'_> {
     /// Writes the file for Prometheus if it is time; how long to sleep then.
     fn look(&mut self, target: &Target) -> Duration {
+        let ours = self.shared.place.ours();
+        let other = |known: &Arc<Claim>| !ours.as_ref().is_ok_and(|ours| Arc::ptr_eq(ours, known));
+        if self.claim.as_ref().map_or(ours.is_ok(), other) {
+            self.remove_metrics();
+            self.claim = ours.as_ref().ok().map(Arc::clone);
+            self.due = Instant::now();
+        }
+        if target.metrics.file_interval.is_none() {
+            self.remove_metrics();
+        }
         let Some(interval) = target.metrics.file_interval else { return IDLE };
         let now = Instant::now();
         // The interval may be shorter by now.
         self.due = self.due.min(now + interval);
         if now >= self.due {
             self.due = now + interval;
-            self.write_metrics(&target.directory);
+            self.write_metrics(ours);
         }
         self.due.duration_since(now)
     }
 
-    fn write_metrics(&mut self, directory: &Path) {
+    /// Numbers of a plugin that writes there no more would be taken for those of one that does.
+    fn remove_metrics(&mut self) {
+        if let Some(claim) = self.claim.as_ref().filter(|_| !self.written.is_empty()) {
+            let _ = std::fs::remove_file(claim.directory().join(metrics::FILE));
+        }
+        self.written.clear();
+    }
+
+    fn write_metrics(&mut self, ours: Result<Arc<Claim>, String>) {
         let text = to_text(&self.shared.counters.families());
         if text == self.written {
             return;
         }
-        match fs::replace_own(&directory.join(metrics::FILE), text.as_bytes()) {
+        let written = ours.and_then(|claim| {
+            let replaced = fs::replace_own(&claim.directory().join(metrics::FILE), text.as_bytes());
+            replaced.map_err(|error| error.to_string())
+        });
+        match written {
             Ok(()) => {
                 self.written = text;
                 self.metrics.succeeded(self.shared, "metrics are written");
@@ -130,22 +154,27 @@ impl Writer<'_> {
             text = record.to_line(Event::Lost, None, FILE_LINE_BYTES - 1) + "\n" + &text;
             before = 1;
         }
-        let path = target.directory.join(file::NAME);
-        let appended = self.lines.append(&path, &text, target.audit.max_bytes.into());
-        if appended.lines >= before {
+        let (lines, error) = match self.shared.place.ours() {
+            Ok(claim) => {
+                let path = claim.directory().join(file::NAME);
+                let appended = self.lines.append(&path, &text, target.audit.max_bytes.into());
+                (appended.lines, appended.error.map(|error| format!("`{}`: {error}", path.display())))
+            }
+            Err(reason) => (0, Some(reason)),
+        };
+        if lines >= before {
             self.told_lost = lost;
         }
-        let written = appended.lines.saturating_sub(before);
+        let written = lines.saturating_sub(before);
         let all = text.lines().count() - before;
         self.shared.counters.audit.written.add_many(count(written));
         self.shared.counters.audit.dropped.add_many(count(all - written));
-        match appended.error {
+        match error {
             None => self.audit.succeeded(self.shared, "the audit is written"),
             Some(error) => self.audit.failed(self.shared, || {
                 format!(
-                    "the audit is not written: `{}`: {error}; records are lost until it can be; \
-                     `[audit] to = \"log\"` or `\"off\"` does without the file",
-                    path.display()
+                    "the audit is not written: {error}; records are lost until it can be; \
+                     `[audit] to = \"log\"` or `\"off\"` does without the file"
                 )
             }),
         }

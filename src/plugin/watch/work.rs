@@ -14,7 +14,7 @@ use crate::{
     ident::ANONYMOUS,
     plugin::{describe, event::Level, locked, report_lines},
     snapshot::{Loss, Permissions, Snapshot},
-    status::{self, Attempt, Claim, InForce, Status, now_ms},
+    status::{self, Attempt, InForce, Status, now_ms},
 };
 
 /// Outcomes that wait to be recorded at most. Where no tick comes nobody takes them.
@@ -34,7 +34,6 @@ pub(super) struct Work {
     world: World,
     signals: Arc<Signals>,
     files: Files,
-    claim: Option<Claim>,
     status: Status,
     /// As it was written last.
     written: Option<Status>,
@@ -70,7 +69,6 @@ impl Work {
             world,
             signals,
             files: Files::new(Instant::now()),
-            claim: None,
             status,
             written: None,
             said: said.into_iter().collect(),
@@ -253,6 +251,11 @@ impl Work {
         }
         kicks.pace(new.settings().kick_rate, paced);
         kicks.end(ended);
+        // Nobody who is locked out waits for the disk: that, and the status that tells of it, come after.
+        let directory = &new.settings().state_directory;
+        if *directory != old.settings().state_directory && self.world.place.claim(directory).is_ok() {
+            text.push_str(&format!("; status, audit and metrics are in {} from now on", directory.display()));
+        }
         self.say(Level::Notice, &text);
         self.came_of_it("loaded", None);
     }
@@ -306,6 +309,9 @@ impl Work {
         match self.try_write() {
             Ok(()) => {
                 self.written = Some(self.status.clone());
+                if self.complained {
+                    self.say(Level::Notice, "what is in force is told in the state directory again");
+                }
                 self.complained = false;
             }
             Err(error) => {
@@ -319,13 +325,8 @@ impl Work {
     }
 
     fn try_write(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        let claim = match self.claim.take() {
-            Some(claim) => claim,
-            None => Claim::new(&self.world.snapshot.load().settings().state_directory)?,
-        };
-        let written = claim.write(&self.status);
-        self.claim = Some(claim);
-        Ok(written?)
+        let directory = self.world.snapshot.load().settings().state_directory.clone();
+        Ok(self.world.place.claim(&directory)?.write(&self.status)?)
     }
 }
 

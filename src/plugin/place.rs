@@ -1,0 +1,70 @@
+//! The state directory, as long as it is ours alone: two plugins that write there would overwrite each other's files.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use super::locked;
+use crate::status::{Claim, ClaimError};
+
+/// The claim on the state directory, shared by the threads that write there.
+pub(super) struct Place(Mutex<Result<Arc<Claim>, String>>);
+
+impl Default for Place {
+    fn default() -> Self {
+        Self(Mutex::new(Err("nobody has claimed its folder yet".to_owned())))
+    }
+}
+
+impl Place {
+    /// The claim on this directory: had already, or made now in the place of the one on another. That one ends when the
+    /// last of those who write lets go of it. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be written, or is another plugin's; from now on none is ours.
+    pub(super) fn claim(&self, directory: &Path) -> Result<Arc<Claim>, ClaimError> {
+        if let Ok(known) = self.ours()
+            && known.directory() == directory
+        {
+            return Ok(known);
+        }
+        let claim = Claim::new(directory).map(Arc::new);
+        *locked(&self.0) = claim.as_ref().map(Arc::clone).map_err(ToString::to_string);
+        claim
+    }
+
+    /// The directory that is ours.
+    ///
+    /// # Errors
+    ///
+    /// Why none is.
+    pub(super) fn ours(&self) -> Result<Arc<Claim>, String> {
+        locked(&self.0).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::is_running;
+
+    #[test]
+    fn a_directory_is_ours_until_another_is_and_nobody_writes_there() {
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let [one, two, taken] = folders.each_ref().map(tempfile::TempDir::path);
+        let place = Place::default();
+        assert!(place.ours().is_err());
+        let first = place.claim(one).unwrap();
+        assert!(Arc::ptr_eq(&first, &place.claim(one).unwrap()), "claimed once");
+        place.claim(two).unwrap();
+        assert!(is_running(one).unwrap() && is_running(two).unwrap(), "somebody may still be writing");
+        drop(first);
+        assert!(!is_running(one).unwrap());
+        let _other = Claim::new(taken).unwrap();
+        assert!(place.claim(taken).is_err());
+        assert!(place.ours().unwrap_err().contains("the plugin of another broker writes to"));
+        assert!(!is_running(two).unwrap(), "the settings do not name it any more");
+    }
+}
