@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use super::{
     Answer, cert, check,
+    confirm::{Change, Confirmed},
     output::{Failure, Outcome, Output},
     registry,
     rights::Rights,
@@ -70,6 +71,9 @@ struct Made<'a> {
     target: Target,
     folder: PathBuf,
     key_is_encrypted: bool,
+    /// What the broker has made of a new certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<Confirmed>,
 }
 
 pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
@@ -89,7 +93,9 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
             arguments.target
         ));
     }
+    let mut change = None;
     let (source, passphrase) = if arguments.new {
+        change = Some(Change::begin());
         make((world, output), &name, &mut arguments, plain)?
     } else {
         let folder = arguments.from.clone().unwrap_or_else(|| PathBuf::from(folder_name(&name)));
@@ -127,9 +133,13 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         target: arguments.target,
         folder,
         key_is_encrypted: passphrase.is_some(),
+        broker: match change {
+            Some(change) => Some(change.confirm(world, &check::load(world)?, arguments.certificate.wait())),
+            None => None,
+        },
     };
     output.result(&made, &made)?;
-    Ok(Outcome::Yes)
+    Ok(made.broker.map_or(Outcome::Yes, |broker| broker.tell(output)))
 }
 
 impl fmt::Display for Made<'_> {

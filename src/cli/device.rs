@@ -199,11 +199,15 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         registry::check_add(world, &name, &device)?;
     }
     if no_certificate {
+        let change = Change::begin();
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered, without a certificate"));
         let next = format!("give it a password: citronella password generate {}", shell::name(name.as_str()));
-        output.result(&next, &view(&check::load(world)?, name.as_str())?)?;
-        return Ok(Outcome::Yes);
+        let snapshot = check::load(world)?;
+        let broker = change.confirm(world, &snapshot, certificate.wait());
+        let changed = Changed { view: view(&snapshot, name.as_str())?, broker };
+        output.result(&next, &changed)?;
+        return Ok(changed.broker.tell(output));
     }
     let order = cert::Order::prepare(world, output, &name, &certificate)?;
     if !interrupted {
@@ -216,9 +220,9 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
             shell::name(name.as_str())
         ))
     })?;
+    let change = Change::begin();
     registry::add_certificate(world, &name, delivered.certificate())?;
-    output.result(&delivered, &delivered)?;
-    Ok(Outcome::Yes)
+    delivered.tell((world, output), &change, certificate.wait())
 }
 
 /// Whether the registered device is what an interrupted `add` of `wanted` leaves: the same, and nothing to connect

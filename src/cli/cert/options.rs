@@ -13,6 +13,7 @@ use citronella::{
 
 use super::order::KeySource;
 use crate::{
+    confirm::Wait,
     output::{Failure, Output},
     passphrase::{CaPassphrase, KeyPassphrase},
     world::World,
@@ -53,6 +54,8 @@ pub(crate) struct HandOver {
     /// The broker's port, for the line to paste
     #[arg(long, value_name = "PORT", default_value = "8883")]
     port: u16,
+    #[command(flatten)]
+    pub(super) wait: Wait,
 }
 
 impl IssueOptions {
@@ -69,6 +72,11 @@ impl IssueOptions {
     /// What to do with a folder that is there.
     pub(crate) fn on_existing(&self) -> OnExisting {
         self.hand_over.on_existing()
+    }
+
+    /// How long to wait for the broker.
+    pub(crate) const fn wait(&self) -> &Wait {
+        &self.hand_over.wait
     }
 
     /// How the device calls the broker, and where.

@@ -23,7 +23,8 @@ use serde::Serialize;
 use super::options::{HandOver, IssueOptions, warn_of_host};
 use crate::{
     Answer, check,
-    output::{Failure, Outcome, Output},
+    confirm::{Change, Confirmed, Wait},
+    output::{Failure, Output},
     passphrase::KeyPassphrase,
     registry::{self, NewCertificate},
     rights::Rights,
@@ -224,6 +225,13 @@ impl Delivered {
         })
     }
 
+    /// Tells of it, once the broker has in force what the registry says since `change`; or why it has not.
+    pub(crate) fn tell(&self, (world, output): (&World, &Output), change: &Change, wait: &Wait) -> Answer {
+        let listed = Listed { delivered: self, broker: change.confirm(world, &check::load(world)?, wait) };
+        output.result(self, &listed)?;
+        Ok(listed.broker.tell(output))
+    }
+
     pub(super) fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -232,6 +240,14 @@ impl Delivered {
     pub(crate) fn certificate(&self) -> &NewCertificate {
         &self.certificate
     }
+}
+
+/// A device's new certificate, and what the broker has made of it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    delivered: &'a Delivered,
+    broker: Confirmed,
 }
 
 /// A certificate as the registry lists it.
@@ -281,18 +297,19 @@ pub(super) fn accepted(world: &World, name: &DeviceName) -> Result<Vec<Accepted>
 
 pub(super) fn issue(world: &World, output: &Output, device: &str, options: &IssueOptions) -> Answer {
     let name = registry::existing(world, device)?;
-    hand_over(world, output, &name, |name| Order::prepare(world, output, name, options))
+    hand_over((world, output), &name, options.wait(), |name| Order::prepare(world, output, name, options))
 }
 
 /// Delivers what was ordered and lists it; says what stays good beside it.
 pub(super) fn hand_over<'a>(
-    world: &World,
-    output: &Output,
+    (world, output): (&World, &Output),
     name: &'a DeviceName,
+    wait: &Wait,
     order: impl FnOnce(&'a DeviceName) -> Result<Order<'a>, Failure>,
 ) -> Answer {
     let earlier = accepted(world, name)?;
     let delivered = order(name)?.deliver(world, output)?;
+    let change = Change::begin();
     registry::add_certificate(world, name, delivered.certificate())?;
     for Accepted { serial, not_after, .. } in earlier {
         output.say(&format_args!(
@@ -300,6 +317,5 @@ pub(super) fn hand_over<'a>(
             world.command()
         ));
     }
-    output.result(&delivered, &delivered)?;
-    Ok(Outcome::Yes)
+    delivered.tell((world, output), &change, wait)
 }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     Answer, check,
+    confirm::Change,
     output::{Failure, Outcome, Output},
     passphrase::KeyPassphrase,
     registry,
@@ -89,6 +90,7 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
     let certificate = delivered.certificate();
     // A registry that takes any certificate of the device has no place for an end.
     let listed = is_listed(world, &name)?;
+    let change = Change::begin();
     if listed {
         registry::change(world, |editor| {
             editor.add_certificate(name.as_str(), certificate)?;
@@ -107,8 +109,7 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
             ));
         }
     }
-    output.result(&delivered, &delivered)?;
-    Ok(Outcome::Yes)
+    delivered.tell((world, output), &change, &renew.hand_over.wait)
 }
 
 fn is_listed(world: &World, name: &DeviceName) -> Result<bool, Failure> {

@@ -37,7 +37,7 @@ pub(super) fn sign(world: &World, output: &Output, sign: &Sign) -> Answer {
     for asked in signing.ignored() {
         output.say(&format_args!("not taken from the request: {asked}"));
     }
-    order::hand_over(world, output, &name, |name| {
+    order::hand_over((world, output), &name, &sign.hand_over.wait, |name| {
         Order::plan((world, output), name, &sign.hand_over, KeySource::Request(&signing))
     })
 }

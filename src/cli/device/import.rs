@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::{
     Answer, cert, check,
-    confirm::{Change, Confirmed, Wait},
+    confirm::{Change, Confirmed},
     input,
     output::{Outcome, Output},
     world::World,
@@ -40,8 +40,6 @@ pub(crate) struct Import {
     /// The broker's port for devices without a certificate, for the line to paste
     #[arg(long, value_name = "PORT", default_value = "8884")]
     password_port: u16,
-    #[command(flatten)]
-    wait: Wait,
 }
 
 /// What becomes, or would become, of a device.
@@ -122,7 +120,7 @@ pub(super) fn import(world: &World, output: &Output, import: &Import) -> Answer 
     }
     let change = Change::begin();
     let devices = work::carry_out((world, output), import, plan)?;
-    let broker = change.confirm(world, &check::load(world)?, &import.wait);
+    let broker = change.confirm(world, &check::load(world)?, import.certificate.wait());
     let outcome = broker.tell(output);
     let imported = Imported { dry_run: false, devices: &devices, broker: Some(broker) };
     output.result(&imported, &imported)?;

@@ -192,13 +192,15 @@ impl Broker {
         started.filter(|status| !status.success() || !lives(self.pid()))
     }
 
-    /// Sends a signal by name: `HUP`, `TERM` or `KILL`.
+    /// Sends a signal by name: `HUP`, `TERM`, `KILL`, `STOP` or `CONT`.
     #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
         let signal = match name {
             "HUP" => Signal::HUP,
             "TERM" => Signal::TERM,
             "KILL" => Signal::KILL,
+            "STOP" => Signal::STOP,
+            "CONT" => Signal::CONT,
             other => panic!("no test needs signal {other}"),
         };
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
