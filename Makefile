@@ -29,12 +29,15 @@ ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
 PACKED = $(or $(sort $(foreach suite,$(SUITES),$(if $(findstring /,$(suite)),$(patsubst %/,%,$(dir $(suite))),$(ARCH)))),$(ARCH))
 # How long `make fuzz` stays with each target.
 SECONDS ?= 60
+# How often `make faults` changes the files of each broker, and how long `make soak` runs.
+RELOADS ?= 1000
+MINUTES ?= 60
 # Stripped, in bytes: a broker on a small machine has to carry it.
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
 .PHONY: help deps test-deps package-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
-  bench-storm bench-import faults fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
+  bench-storm bench-import faults soak fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -92,11 +95,17 @@ bench-storm: test-deps brokers release ## live traffic while 1,000 clients with 
 bench-import: test-deps brokers release ## certificates a second in one `device import` of 10,000, beside openssl in a loop (FLEETS='1000 10000')
 	@tests/bench/import $(COMMAND) $(PLUGIN)
 
-faults: test-deps ## `device import` killed at 200 random instants, and gone on with (KILLS=200)
-	CITRONELLA_TEST_KILLS=$(or $(KILLS),200) $(CARGO) test --locked --test it cli_device_import::a_kill -- --nocapture
-
 fuzz: deps ## inputs that nobody thought of, for each target so long (SECONDS=60; TARGETS=topics for one)
 	@tests/fuzz/run $(SECONDS) $(TARGETS)
+
+faults: test-deps brokers release ## failing disks, killed brokers and commands (KILLS=200), changes under traffic (RELOADS=1000; BROKERS=2.1)
+	CITRONELLA_PLUGIN='$(abspath $(PLUGIN))' CITRONELLA_RELOADS=$(RELOADS) CITRONELLA_TEST_KILLS=$(or $(KILLS),200) \
+	  $(CARGO) test --locked --test it -- \
+	  broker_faults files_that_change_all_the_while cli_device_import::a_kill --nocapture $(SKIP)
+
+soak: test-deps brokers release ## connects, publishes, reloads and kicks for long: memory after 5 minutes and at the end (MINUTES=60)
+	CITRONELLA_PLUGIN='$(abspath $(PLUGIN))' CITRONELLA_SOAK_MINUTES=$(MINUTES) $(CARGO) test --locked --test it -- \
+	  a_broker_that_runs_for_long --nocapture $(SKIP)
 
 mutants: deps ## whether the tests notice changes to the rules' code (needs cargo-mutants; FILES='src/policy/list/*.rs', SHARD=1/20)
 	cargo mutants -j1 --baseline skip --timeout 200 --output $(TARGET) $(if $(SHARD),--shard $(SHARD)) \

@@ -204,6 +204,13 @@ impl Client {
         self.messages.drain(..).collect()
     }
 
+    /// Everything that had come when the broker answered a PINGREQ sent now, and whether it did: it may have ended the
+    /// connection instead.
+    pub(crate) fn so_far(&mut self) -> (Vec<Message>, bool) {
+        let stays = self.ping().is_ok();
+        (self.messages.drain(..).collect(), stays)
+    }
+
     /// Whether the broker took up an earlier TLS session.
     pub(crate) fn has_resumed_tls(&self) -> bool {
         self.wire.has_resumed_tls()

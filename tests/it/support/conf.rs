@@ -180,7 +180,14 @@ impl Conf {
     /// Starts it and waits until every listener answers.
     #[track_caller]
     pub(crate) fn start(self) -> Broker {
+        self.start_and(|_| ())
+    }
+
+    /// The same, with something done before anybody comes.
+    #[track_caller]
+    pub(crate) fn start_and(self, first: impl FnOnce(&Broker)) -> Broker {
         let mut broker = self.spawn();
+        first(&broker);
         let deadline = Instant::now() + PATIENCE;
         while !broker.answers() {
             if let Some(status) = broker.has_ended() {

@@ -24,8 +24,7 @@ impl Fleet {
         let authority = Authority::new(&dir.path().join("authority"));
         let fleet = Self { dir, authority };
         fs::create_dir(fleet.state()).unwrap();
-        let state = if settings.contains("[state]") { "" } else { "\n[state]\ndirectory = 'state'\n" };
-        fleet.write("citronella.toml", &format!("{settings}{state}"));
+        fleet.write("citronella.toml", settings);
         fleet.write("devices.toml", devices);
         fleet
     }
@@ -52,10 +51,13 @@ impl Fleet {
         &self.authority
     }
 
-    /// Replaces a file as an editor does: written beside it, renamed over it; mode 0640.
+    /// Replaces a file as an editor does: written beside it, renamed over it; mode 0640. Settings that name no state
+    /// directory get one of their own.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let (path, fresh) = (self.path(name), self.path(&format!("{name}.new")));
-        fs::write(&fresh, text).unwrap();
+        let own = name == "citronella.toml" && !text.contains("[state]");
+        let state = if own { "\n[state]\ndirectory = 'state'\n" } else { "" };
+        fs::write(&fresh, format!("{text}{state}")).unwrap();
         fs::set_permissions(&fresh, fs::Permissions::from_mode(0o640)).unwrap();
         fs::rename(fresh, path).unwrap();
     }
