@@ -136,7 +136,7 @@ fn traffic(door: &Door, stop: &AtomicBool, pause: Duration) -> u64 {
 /// What must be true while this policy is in force.
 fn judge(broker: &Broker, (writer, reader): (&mut Client, &mut Option<Client>), policy: Policy, round: u64) {
     // Nobody is held off for what is no guess.
-    let door = broker.door(if round % 2 == 0 { "tcp" } else { "ws" }).afar();
+    let door = broker.door(if round.is_multiple_of(2) { "tcp" } else { "ws" }).afar();
     let login = Login::new("").user("flapper").password("right").version(version(round));
     match (answered(&door, &login), policy.flapper) {
         (Ok(client), true) => client.disconnect(),
@@ -167,7 +167,7 @@ fn judge(broker: &Broker, (writer, reader): (&mut Client, &mut Option<Client>), 
 }
 
 fn version(round: u64) -> Version {
-    if round % 3 == 0 { Version::V311 } else { Version::V5 }
+    if round.is_multiple_of(3) { Version::V311 } else { Version::V5 }
 }
 
 broker_test!(files_that_change_all_the_while_admit_and_drop_nobody_wrongly, |kind| {
@@ -246,7 +246,7 @@ broker_test!(a_broker_that_runs_for_long_gets_no_larger, |kind| {
                     break;
                 }
                 // Whoever guesses has an address of its own.
-                let door = &doors[usize::from(number % 4 == 0)][usize::from(number % 5 >= 3)];
+                let door = &doors[usize::from(number.is_multiple_of(4))][usize::from(number % 5 >= 3)];
                 let login = Login::of("flapper").version(version(number));
                 let login = Login { id: format!("flapper-{}", number % 50), ..login };
                 let login = match number % 5 {
@@ -264,13 +264,13 @@ broker_test!(a_broker_that_runs_for_long_gets_no_larger, |kind| {
                 let policy = POLICIES[usize::try_from(changes % 4).unwrap()];
                 changes += 1;
                 fleet.write("devices.toml", &policy.text());
-                if changes % 3 == 0 {
+                if changes.is_multiple_of(3) {
                     let before = broker.status().unwrap().sighups;
                     broker.signal("HUP");
                     let taken = || (broker.status().unwrap().sighups > before).then_some(());
                     assert!(wait_for(taken).is_some(), "{:?}", broker.status());
                 }
-                if changes % 7 == 0 {
+                if changes.is_multiple_of(7) {
                     fleet.write("devices.toml", &broken(changes / 7));
                 }
                 if early_kb.is_none() && start.elapsed() >= settled {
