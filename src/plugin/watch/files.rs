@@ -66,6 +66,8 @@ pub(super) struct Files {
     pending: Option<Pending>,
     /// Files that somebody writes into, by folder and name.
     open: HashSet<(WatchDescriptor, OsString)>,
+    /// Somebody wrote into one of them since they were looked at, as far as was listened.
+    written: bool,
 }
 
 impl Files {
@@ -80,6 +82,7 @@ impl Files {
             blind: false,
             pending: None,
             open: HashSet::new(),
+            written: false,
         }
     }
 
@@ -175,6 +178,7 @@ impl Files {
                     continue;
                 }
                 happened = true;
+                self.written |= event.mask.contains(On::IN_MODIFY);
                 // Who makes or fills a file closes it; a folder is whole when it is made.
                 if event.mask.intersects(On::IN_MODIFY | On::IN_CREATE) && !event.mask.contains(On::IN_ISDIR)
                 {
@@ -229,12 +233,17 @@ impl Files {
     pub(super) fn begin(&mut self) {
         self.pending = None;
         self.open.clear();
+        self.written = false;
         let paths = std::mem::take(&mut self.paths);
         self.watch(&paths);
     }
 
-    /// Whether a file was written into since [`Self::watch`]: what was read may be half of it. It is pending again then.
+    /// Whether a file was written into about when it was read: what was read may be half of it. It is pending again then.
+    ///
+    /// Stamps tell of what was written after [`Self::watch`] took them. Somebody may have begun before, since we listened
+    /// last, and pause just now: that tell the events, which are there as soon as what was written.
     pub(super) fn is_torn(&mut self, now: Instant) -> bool {
+        self.listen(now);
         let stamps = self.stamps();
         let torn = stamps.iter().zip(&self.loaded).any(|both| match both {
             (Some(now), Some(before)) => {
@@ -242,10 +251,11 @@ impl Files {
             }
             _ => false,
         });
-        if torn {
+        if torn && !self.written {
+            // Without events nobody tells when it is closed.
             self.note(now, true);
         }
-        torn
+        torn || self.written
     }
 
     /// Whether changes may go unnoticed for a while.
@@ -279,5 +289,46 @@ impl Files {
             })
         };
         self.paths.iter().map(stamp).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Write as _};
+
+    use super::*;
+
+    #[test]
+    fn half_a_file_is_torn_whenever_its_writer_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.toml");
+        std::fs::write(&path, "whole").unwrap();
+        let now = Instant::now();
+        let mut files = Files::new(now);
+        files.watch(std::slice::from_ref(&path));
+        files.listen(now);
+        files.begin();
+        assert!(!files.is_torn(now) && !files.is_due(now), "nobody writes");
+        // After we have listened and before the stamps are taken; and then the writer pauses.
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"ha").unwrap();
+        files.begin();
+        assert!(files.is_torn(now) && files.is_being_written());
+        file.write_all(b"lf").unwrap();
+        drop(file);
+        files.listen(now);
+        assert!(!files.is_being_written());
+        assert!(files.is_due(now + QUIET));
+        files.begin();
+        assert!(!files.is_torn(now), "it is whole");
+        // All of it while the file is read.
+        files.begin();
+        std::fs::write(&path, "else").unwrap();
+        assert!(files.is_torn(now) && !files.is_being_written() && files.is_due(now + QUIET));
+        // What is renamed over is whole whenever it is read, and read again later.
+        files.begin();
+        std::fs::write(folder.path().join("new"), "other").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        assert!(!files.is_torn(now) && files.is_due(now + QUIET));
     }
 }
