@@ -108,8 +108,12 @@ impl Audit {
             complains: AtomicBool::default(),
         });
         let (queue, lines) = sync_channel(QUEUE);
-        let writers = Arc::clone(&shared);
-        let thread = thread::spawn("citronella-audit", move || writer::run(&writers, &lines));
+        let (writers, directory) = (Arc::clone(&shared), snapshot.settings().state_directory.clone());
+        let thread = thread::spawn("citronella-audit", move || {
+            // The watcher tells if that fails, and tries again.
+            let _ = writers.place.claim(&directory);
+            writer::run(&writers, &lines);
+        });
         if let Err(error) = &thread {
             shared.complain(Level::Error, format!("audit and metrics are not written: {error}"));
         }

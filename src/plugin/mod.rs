@@ -145,8 +145,6 @@ impl Plugin {
         let counters = Arc::<Counters>::default();
         counters.in_force(&snapshot, UnixSeconds::now());
         let place = Arc::<place::Place>::default();
-        // The watcher tells if that fails, and tries again.
-        let _ = place.claim(&snapshot.settings().state_directory);
         let audit = Audit::start(&snapshot, &counters, &place);
         let under = Under { host, log: &log, snapshot: &snapshot };
         audit.note(under, (Event::Start, Peer::Unknown), Record::default);

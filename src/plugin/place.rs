@@ -9,29 +9,35 @@ use super::locked;
 use crate::status::{Claim, ClaimError};
 
 /// The claim on the state directory, shared by the threads that write there.
-pub(super) struct Place(Mutex<Result<Arc<Claim>, String>>);
+pub(super) struct Place {
+    ours: Mutex<Result<Arc<Claim>, String>>,
+    /// Held while one of them waits for the disk: a second claim of ours would find the first one's lock.
+    claiming: Mutex<()>,
+}
 
 impl Default for Place {
     fn default() -> Self {
-        Self(Mutex::new(Err("nobody has claimed its folder yet".to_owned())))
+        let unclaimed = Err("nobody has claimed its folder yet".to_owned());
+        Self { ours: Mutex::new(unclaimed), claiming: Mutex::default() }
     }
 }
 
 impl Place {
     /// The claim on this directory: had already, or made now in the place of the one on another. That one ends when the
-    /// last of those who write lets go of it. Waits for the disk.
+    /// last of those who write lets go of it. Waits for the disk, so it is not for the broker's thread.
     ///
     /// # Errors
     ///
     /// The directory cannot be written, or is another plugin's; from now on none is ours.
     pub(super) fn claim(&self, directory: &Path) -> Result<Arc<Claim>, ClaimError> {
+        let _one_at_a_time = locked(&self.claiming);
         if let Ok(known) = self.ours()
             && known.directory() == directory
         {
             return Ok(known);
         }
         let claim = Claim::new(directory).map(Arc::new);
-        *locked(&self.0) = claim.as_ref().map(Arc::clone).map_err(ToString::to_string);
+        *locked(&self.ours) = claim.as_ref().map(Arc::clone).map_err(ToString::to_string);
         claim
     }
 
@@ -41,7 +47,7 @@ impl Place {
     ///
     /// Why none is.
     pub(super) fn ours(&self) -> Result<Arc<Claim>, String> {
-        locked(&self.0).clone()
+        locked(&self.ours).clone()
     }
 }
 

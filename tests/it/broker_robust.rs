@@ -132,6 +132,28 @@ fn valgrind_finds_nothing_of_ours_on_2_0_11() {
     let mut present = Client::welcome(&door, &Login::new("present"));
     let mut other = Client::welcome(broker.door("tcp"), &Login::of("thunder10"));
     other.publish(&Publish::to("a/b"));
+    // Changes one after the other, with those whom they lock out, those who come meanwhile, and those who guess.
+    for round in 0..8 {
+        let mut comers: Vec<_> =
+            (0..5).map(|number| Client::welcome(&door, &Login::new(&format!("c{number}")))).collect();
+        Client::unwelcome(broker.door("tcp"), &Login::new("").user(&format!("nobody{round}")).password("x"));
+        let state = if round % 2 == 0 { "state = 'disabled'" } else { "revoked = []" };
+        fleet.write(
+            "devices.toml",
+            &format!("version = 1\n[thunder10]\n[bad]\n[cert]\ncertificates = 'any'\n{state}\n"),
+        );
+        broker.reload();
+        if round % 2 == 0 {
+            for client in &mut comers {
+                client.ended();
+            }
+            present.ended();
+            fleet.write("devices.toml", "version = 1\n[thunder10]\n[bad]\n[cert]\ncertificates = 'any'\n");
+            broker.reload();
+            broker.wait_for_kicks();
+            present = Client::welcome(&door, &Login::new("present"));
+        }
+    }
     fleet.write("devices.toml", "version = 1\n[broken\n");
     broker.reload();
     fleet.write("devices.toml", "version = 1\n[bad]\n");
