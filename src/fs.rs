@@ -66,6 +66,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether it may be read later though nothing changes about it: the system had no descriptor left, or the disk failed.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        let told = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
+        matches!(self, Self::Io { source, .. } if !told.contains(&source.kind()))
+    }
+
     /// Whether the file may be there and somebody else could read it.
     #[must_use]
     pub fn is_permission_denied(&self) -> bool {

@@ -46,6 +46,8 @@ pub struct Loaded {
     pub report: Report,
     /// The files that were read or looked for, also without a snapshot.
     pub files: Vec<PathBuf>,
+    /// One of them could not be read, and may be later though nothing changes about it.
+    pub try_again: bool,
 }
 
 impl Snapshot {
@@ -85,8 +87,8 @@ impl Snapshot {
 
     fn load_from(config_path: &Path, mut files: Files) -> Loaded {
         let snapshot = load(config_path, &mut files);
-        let report = files.report;
-        Loaded { snapshot: snapshot.filter(|_| !report.has_errors()), report, files: files.read }
+        let Files { report, read, try_again, .. } = files;
+        Loaded { snapshot: snapshot.filter(|_| !report.has_errors()), report, files: read, try_again }
     }
 }
 
@@ -131,6 +133,7 @@ struct Files {
     read: Vec<PathBuf>,
     digest: Sha256,
     report: Report,
+    try_again: bool,
 }
 
 impl Files {
@@ -142,6 +145,7 @@ impl Files {
             read: Vec::new(),
             digest: Sha256::new(),
             report: Report::new(),
+            try_again: false,
         }
     }
 
@@ -179,6 +183,7 @@ impl Files {
                 Some(text.text)
             }
             Err(error) => {
+                self.try_again |= error.is_passing();
                 let help = if error.is_permission_denied() {
                     "only root and members of the file's group read it; try it with sudo"
                 } else {

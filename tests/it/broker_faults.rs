@@ -8,7 +8,10 @@ use std::{
     sync::OnceLock,
 };
 
-use citronella::{snapshot::Snapshot, status};
+use citronella::{
+    snapshot::Snapshot,
+    status::{self, Attempt},
+};
 use serde_json::Value;
 
 use crate::{
@@ -63,11 +66,16 @@ fn conf(kind: Kind, fleet: &Fleet) -> Conf {
 
 /// A broker whose disk fails under the state directory, and the switch for that.
 fn faulty(kind: Kind, fleet: &Fleet) -> (Broker, Switch) {
+    faulty_under(kind, fleet, &fleet.state())
+}
+
+/// The same for any folder.
+fn faulty_under(kind: Kind, fleet: &Fleet, folder: &Path) -> (Broker, Switch) {
     let switch = Switch(fleet.path("fault"));
-    let state = fleet.state().canonicalize().unwrap();
+    let folder = folder.canonicalize().unwrap();
     let broker = conf(kind, fleet)
         .env("LD_PRELOAD", shim().to_str().unwrap())
-        .env("CITRONELLA_FAULT_UNDER", state.to_str().unwrap())
+        .env("CITRONELLA_FAULT_UNDER", folder.to_str().unwrap())
         .env("CITRONELLA_FAULT_FILE", switch.0.to_str().unwrap())
         .start();
     broker.status();
@@ -164,6 +172,26 @@ broker_test!(a_disk_that_does_not_answer_holds_up_neither_the_loop_nor_a_lock_ou
     fleet.write("devices.toml", &registry("active"));
     Client::welcome(&door, &Login::of("writer")).disconnect();
     assert!(broker.stop().success());
+});
+
+broker_test!(a_change_that_cannot_be_read_counts_when_it_can, |kind| {
+    let fleet = fleet(kind);
+    let (broker, switch) = faulty_under(kind, &fleet, fleet.dir());
+    let mut lost = Client::welcome(broker.door("tcp"), &Login::of("lost"));
+    switch.on("unreadable");
+    fleet.write("devices.toml", &registry("disabled"));
+    let refused = || {
+        let attempt = broker.status()?.attempt;
+        matches!(&attempt, Attempt::Refused { mistakes, .. } if mistakes[0].contains("Input/output"))
+            .then_some(())
+    };
+    assert!(wait_for(refused).is_some(), "{:?}", broker.status());
+    lost.ping().unwrap();
+    // Nothing tells of that.
+    switch.off();
+    lost.ended();
+    broker.wait_for_revision(&revision(&fleet));
+    assert_eq!(broker.log().matches("not reloaded because of").count(), 1);
 });
 
 broker_test!(a_broker_that_is_killed_leaves_nothing_in_the_way, |kind| {

@@ -26,6 +26,9 @@ const NICENESS: i32 = 10;
 /// Between two looks whether the loop still uses an old snapshot.
 const SOON: Duration = Duration::from_millis(20);
 
+/// When files that could not be read are tried again: no event tells that the system has descriptors again.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// How long the thread sleeps at most.
 pub(in crate::plugin) const DOZE: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,8 @@ pub(super) struct Work {
     /// Why nothing can be written, if that was said.
     complained: bool,
     blindness_told: bool,
+    /// When a file that could not be read is tried again.
+    again: Option<Instant>,
     /// Snapshots that are in force no longer, and may be in use still. They are freed here: that takes its time.
     retired: Vec<Arc<Snapshot>>,
     /// When the last of them was.
@@ -74,6 +79,7 @@ impl Work {
             said: said.into_iter().collect(),
             complained: false,
             blindness_told: false,
+            again: None,
             retired: Vec::new(),
             retired_at: Instant::now(),
         }
@@ -119,12 +125,19 @@ impl Work {
             // Without ticks the loop lets go of it at the next check, whenever that is.
             most = most.min(SOON.max(self.retired_at.elapsed()));
         }
+        if let Some(again) = self.again {
+            most = most.min(again.saturating_duration_since(Instant::now()));
+        }
         self.files.wait(&self.signals.wake, Instant::now(), most);
     }
 
     fn turn(&mut self) {
         self.files.listen(Instant::now());
         let asked = self.is_asked();
+        if self.again.is_some_and(|again| Instant::now() >= again) {
+            self.again = None;
+            self.files.suspect(Instant::now());
+        }
         if self.files.is_due(Instant::now()) || asked && !self.files.is_being_written() {
             self.load(asked);
         }
@@ -155,6 +168,7 @@ impl Work {
                 break;
             }
         }
+        self.again = loaded.try_again.then(|| Instant::now() + AGAIN);
         let fresh = self.say_findings(&loaded.report, asked);
         let now = now_ms();
         match loaded.snapshot {

@@ -1,8 +1,8 @@
 /* Makes the disk fail for what is written under one folder, when and as the test says: preloaded into a real process.
  *
  * CITRONELLA_FAULT_UNDER is the folder, CITRONELLA_FAULT_FILE a file whose first word is the fault: nothing while it is
- * not there; `full` a disk that takes half of a write and then nothing; `broken` one that answers EIO; `readonly`; or
- * `stuck`, one that does not answer.
+ * not there; `full` a disk that takes half of a write and then nothing; `broken` one that answers EIO; `readonly`;
+ * `stuck`, one that does not answer; or `unreadable`, one that answers EIO to whoever reads.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0 */
 #define _GNU_SOURCE
@@ -48,7 +48,7 @@ static char fault(void)
 		errno = saved;
 		return 0;
 	}
-	if (read(fd, &letter, 1) != 1)
+	if (syscall(SYS_read, fd, &letter, 1) != 1)
 		letter = 0;
 	close(fd);
 	errno = saved;
@@ -94,6 +94,15 @@ ssize_t write(int fd, const void *bytes, size_t count)
 		}
 	}
 	return syscall(SYS_write, fd, bytes, count);
+}
+
+ssize_t read(int fd, void *bytes, size_t count)
+{
+	if (fault() == 'u' && fd_under(fd)) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_read, fd, bytes, count);
 }
 
 int fsync(int fd)
