@@ -147,7 +147,10 @@ impl Kicks {
     }
 
     fn end_turn(&self, now: Instant, each: Option<Duration>) -> Left {
-        let Ok(mut queues) = self.queues.try_lock() else { return Left::LockedOut };
+        let Ok(mut queues) = self.queues.try_lock() else {
+            let emptied = !self.any.load(Ordering::Acquire);
+            return if emptied { Left::Emptied } else { Left::LockedOut };
+        };
         let none_locked_out = queues.now.order.is_empty();
         let pace = &mut queues.pace;
         pace.rested = Some(now);
@@ -200,8 +203,8 @@ impl Pace {
     /// How long a turn may be that starts now with so many due.
     ///
     /// Brokers with websockets turn once in 100 ms when they have nothing to do: a short turn in each would take a
-    /// minute for a thousand devices. So it is as long as all of them need to be gone in time, and no longer; and while
-    /// the loop has something to do, it has at least half of the time for that.
+    /// minute for a thousand devices. So it is as long as all of them need to be gone in time, and no longer; and it is
+    /// short while the loop has something else to do.
     fn turn(&mut self, due: u32, now: Instant) -> Duration {
         if due == 0 {
             return TURN;
