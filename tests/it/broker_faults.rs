@@ -12,6 +12,7 @@ use citronella::{
     snapshot::Snapshot,
     status::{self, Attempt},
 };
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
 use crate::{
@@ -192,6 +193,22 @@ broker_test!(a_change_that_cannot_be_read_counts_when_it_can, |kind| {
     lost.ended();
     broker.wait_for_revision(&revision(&fleet));
     assert_eq!(broker.log().matches("not reloaded because of").count(), 1);
+});
+
+broker_test!(a_change_that_comes_when_there_are_no_descriptors_counts_when_there_are, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    broker.status();
+    let mut lost = Client::welcome(broker.door("tcp"), &Login::of("lost"));
+    let pid = Pid::from_raw(i32::try_from(broker.pid()).unwrap()).unwrap();
+    let few = Rlimit { current: Some(3), maximum: getrlimit(Resource::Nofile).maximum };
+    let before = prlimit(Some(pid), Resource::Nofile, few).unwrap();
+    fleet.write("devices.toml", &registry("disabled"));
+    broker.wait_for_log("Too many open files");
+    lost.ping().unwrap();
+    prlimit(Some(pid), Resource::Nofile, before).unwrap();
+    lost.ended();
+    broker.wait_for_revision(&revision(&fleet));
 });
 
 broker_test!(a_broker_that_is_killed_leaves_nothing_in_the_way, |kind| {
