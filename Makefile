@@ -24,7 +24,10 @@ COMMAND := $(TARGET)/release/citronella
 # Man pages and completions are made, and judged, by tests of the command.
 PAGES = CITRONELLA_PAGES='$(abspath $(TARGET))/pages' $(CARGO) test --quiet --locked --bin citronella
 # What `make release`, `make deb` and `make test-arm` are for: amd64, arm64 or armhf.
-ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
+OWN_ARCH := $(shell dpkg --print-architecture 2>/dev/null)
+ARCH ?= $(OWN_ARCH)
+# What packages for these architectures are made with.
+tools_for = $(if $(filter-out $(OWN_ARCH),$(1)),cross-deps,package-deps)
 # The architectures that the roots of `make test-package` have: arm64 of arm64/bookworm, this machine's of bookworm.
 PACKED = $(or $(sort $(foreach suite,$(SUITES),$(if $(findstring /,$(suite)),$(patsubst %/,%,$(dir $(suite))),$(ARCH)))),$(ARCH))
 # How long `make fuzz` stays with each target.
@@ -36,7 +39,7 @@ MINUTES ?= 60
 PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
-.PHONY: help deps test-deps package-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
+.PHONY: help deps test-deps package-deps cross-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
   bench-storm bench-import faults soak fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
@@ -128,28 +131,31 @@ install: ## copy the release build to DESTDIR and PREFIX, and the pages of `make
 	@tests/host/install-pages $(TARGET)/pages '$(DESTDIR)$(mandir)' '$(DESTDIR)$(datadir)'
 
 package-deps:
-	@tests/host/deps test package cross arm
+	@tests/host/deps test package
 
-deb: package-deps ## the Debian package (ARCH=arm64 or ARCH=armhf for a Raspberry Pi)
+cross-deps: package-deps
+	@tests/host/deps cross arm
+
+deb: $(call tools_for,$(ARCH)) ## the Debian package (ARCH=arm64 or ARCH=armhf for a Raspberry Pi)
 	@.packaging/deb $(ARCH)
 
-footprint: package-deps ## what the package takes on the disk and in memory (ARCHES='amd64 arm64': of packages that are made)
+footprint: $(call tools_for,$(ARCHES)) ## what the package takes on the disk and in memory (ARCHES='amd64 arm64': of packages that are made)
 	@tests/package/footprint $(ARCHES)
 
-test-package: package-deps ## the package in clean Debian roots: install, use, upgrade, purge (as root; SUITES=arm64/bookworm: by qemu)
+test-package: $(call tools_for,$(PACKED)) ## the package in clean Debian roots: install, use, upgrade, purge (as root; SUITES=arm64/bookworm: by qemu)
 	@for arch in $(PACKED); do .packaging/deb $$arch >/dev/null || exit; done
 	@tests/package/run $(SUITES)
 
-test-arm: package-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that)
+test-arm: cross-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that)
 	@tests/package/arm $(ARCHES)
 
 licences: ## the dependencies' licences, sources and duplicates
 	@.packaging/licences
 
-dist: package-deps ## what a release publishes, in target/dist
+dist: cross-deps ## what a release publishes, in target/dist
 	@.packaging/dist
 
-reproduce: package-deps ## build the package twice, in two folders, and compare
+reproduce: $(call tools_for,$(ARCH)) ## build the package twice, in two folders, and compare
 	@.packaging/reproduce $(ARCH)
 
 release-check: check test test-package test-arm licences dist footprint reproduce ## everything that a release has to pass
