@@ -1,6 +1,6 @@
 //! SIGHUP with clients that are there and clients that are away: who is welcome stays, and keeps what is his.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _};
 
 use crate::support::{Broker, Client, Conf, Door, DoorKind, Fleet, Kind, Login, Publish, Refused, Version};
 
@@ -253,7 +253,10 @@ broker_test!(a_broken_file_changes_nothing_and_is_cited, |kind| {
     fs::rename(fleet.path("elsewhere"), fleet.path("devices.toml")).unwrap();
 
     let log = broker.log();
-    assert_eq!(log.matches("not reloaded because of").count(), 7, "the group may be root's");
+    // A slow machine reads them twice: when they were changed, and at SIGHUP.
+    let said = log.lines().filter_map(|line| line.split_once("citronella: ")).map(|(_, said)| said);
+    let mistakes: BTreeSet<&str> = said.filter(|said| said.contains("error: ")).collect();
+    assert_eq!(mistakes.len(), 7, "the group may be root's: {mistakes:#?}");
     assert!(!log.contains("secret"), "a password that stands where a hash should is not shown");
     tell(&mut writer, &all, "still here");
     for client in &mut clients {

@@ -37,8 +37,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a fact may take before its absence is a failure.  Generous: two cores may carry many brokers.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a fact may take before its absence is a failure.  Generous: two cores may carry many brokers,
+/// and an emulator some of them.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks every few milliseconds until there is an answer, or the deadline has passed.
 pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
