@@ -267,7 +267,7 @@ broker_test!(a_broken_file_changes_nothing_and_is_cited, |kind| {
 
     fleet.write("devices.toml", &removed);
     broker.reload();
-    assert!(broker.log().contains("reloaded: 3 device(s)"));
+    broker.wait_for_log("reloaded: 3 device(s)");
     let (door, login) = &all[0];
     assert!(matches!(Client::unwelcome(door, login), Refused::Connack(_)));
 });
