@@ -20,6 +20,14 @@ impl From<PathBuf> for Named {
     }
 }
 
+impl Named {
+    /// The first of them.
+    #[must_use]
+    pub fn first(&self) -> Option<&Path> {
+        self.0.first().map(PathBuf::as_path)
+    }
+}
+
 /// One line that is neither blank nor a comment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Directive {

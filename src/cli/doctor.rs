@@ -26,8 +26,9 @@ const MOSQUITTO_CONF: &str = "/etc/mosquitto/mosquitto.conf";
 /// it
 ///
 /// Reads mosquitto.conf with its includes as the broker does, follows each path as the broker's own user would, and
-/// looks into the certificates, keys, CRLs and password files behind them. Nothing is changed without --fix, and the
-/// broker is not asked: `citronella probe` does that.
+/// looks into the certificates, keys, CRLs and password files behind them. Nothing is changed without --fix. A
+/// broker that runs is looked at from outside: is it guarded, and is it the one that the files describe?
+/// `citronella probe` talks to it.
 ///
 /// Exits 0 when there is no error (warnings included), 1 when there is one, 2 when the configuration cannot be read.
 #[derive(clap::Args)]

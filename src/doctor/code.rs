@@ -108,6 +108,10 @@ codes! {
     NotAnAuthority = "not-an-authority",
     /// What this user may not read.
     NotExamined = "not-examined",
+    /// The broker runs, and without the plugin.
+    NotGuarded = "not-guarded",
+    /// The broker decides by other files than those that are there.
+    NotInForce = "not-in-force",
     /// Some boards can check addresses in certificates not at all.
     OnlyAddresses = "only-addresses",
     /// A line with which Mosquitto 2.1 does not start.
@@ -122,6 +126,8 @@ codes! {
     PluginOrder = "plugin-order",
     /// The listener without a line of its own.
     PortLine = "port-line",
+    /// The broker was started before its files were changed.
+    RestartNeeded = "restart-needed",
     /// Subject and issuer are called alike.
     SameNameAsCa = "same-name-as-ca",
     /// Signed by nobody but itself.

@@ -12,7 +12,7 @@ use crate::{
     snapshot::{Permissions, Snapshot},
 };
 
-const DEFAULT_CONFIG: &str = "/etc/citronella/citronella.toml";
+pub(super) const DEFAULT_CONFIG: &str = "/etc/citronella/citronella.toml";
 
 impl Exam<'_> {
     pub(super) fn guard(&mut self, citronella: Option<&Path>) {

@@ -5,7 +5,8 @@
 //!                                                                                               code, line, help, fix
 //! ```
 //!
-//! Nothing here asks the broker, opens a connection or changes a file; [`fix`] tells what could be changed.
+//! Nothing here asks the broker, opens a connection or changes a file; [`fix`] tells what could be changed. Of a broker
+//! that runs it is looked at when it was started, and what its plugin says of itself.
 //! Mosquitto's behaviour is that of 2.0.11 to 2.1.2; where they differ the finding says so.
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod passwords;
 mod paths;
 mod pem;
 mod reach;
+mod running;
 mod setup;
 mod signature;
 mod tls;
@@ -79,6 +81,7 @@ pub fn examine(case: &Case) -> Result<Examination, ReadError> {
     exam.paths();
     exam.listeners();
     exam.guard(case.citronella.as_deref());
+    exam.running();
     exam.tls();
     exam.passwords();
     let mut findings = exam.findings;

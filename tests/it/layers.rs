@@ -81,7 +81,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("ffi", &["diag", "plugin", "policy", "secret"]),
     ("pki", &["clock", "diag", "fs", "ident", "secret"]),
-    ("doctor", &["clock", "config", "diag", "fs", "mosquitto_conf", "password", "pki", "secret", "snapshot"]),
+    (
+        "doctor",
+        &[
+            "clock",
+            "config",
+            "diag",
+            "fs",
+            "mosquitto_conf",
+            "password",
+            "pki",
+            "secret",
+            "snapshot",
+            "status",
+        ],
+    ),
     ("probe", &["clock", "diag", "doctor", "mqtt", "pki", "secret"]),
 ];
 

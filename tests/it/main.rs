@@ -80,6 +80,7 @@ mod cli_uninstall;
 mod docs;
 mod doctor_faults;
 mod doctor_guides;
+mod doctor_running;
 mod doctor_support;
 mod golden;
 mod harness;
