@@ -103,7 +103,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         let passphrase = match (plain, &source.passphrase) {
             (true, _) => None,
             (false, Some(known)) => Some(Arc::clone(known)),
-            (false, None) => Some(Arc::new(arguments.certificate.key_passphrase().must_choose()?)),
+            (false, None) => Some(Arc::new(choose(&mut arguments)?)),
         };
         (source, passphrase)
     };
@@ -167,6 +167,17 @@ fn store(arguments: &Arguments) -> Result<Store, Failure> {
     })
 }
 
+/// The passphrase for the key, and what does without where there is nobody to ask.
+fn choose(arguments: &mut Arguments) -> Result<Secret, Failure> {
+    arguments.certificate.key_passphrase().must_choose().map_err(|failure| {
+        if arguments.target.has_store() {
+            failure.help("a timer takes it from a file that only root may read: `--key-passphrase-file FILE`")
+        } else {
+            failure.help("or leave the key unencrypted with `--plain-key`: whoever reads it is the device")
+        }
+    })
+}
+
 /// A new certificate, as `cert issue` makes it, and then from its folder.
 fn make(
     (world, output): (&World, &Output),
@@ -177,7 +188,7 @@ fn make(
     let passphrase = if plain {
         None
     } else {
-        let chosen = Arc::new(arguments.certificate.key_passphrase().must_choose()?);
+        let chosen = Arc::new(choose(arguments)?);
         arguments.certificate.key_passphrase().know(Arc::clone(&chosen));
         Some(chosen)
     };
@@ -208,7 +219,7 @@ impl Source {
             ));
         }
         // What somebody else can put there is read with their rights.
-        let rights = Rights::for_folder(folder)?;
+        let rights = Rights::to_read(folder)?;
         let authority = text(&folder.join("ca.crt"))?;
         let chain = text(&folder.join(format!("{stem}.crt")))?;
         let path = folder.join(format!("{stem}.key"));

@@ -51,7 +51,7 @@ pub(crate) enum Verb {
     Renew(renew::Renew),
     /// Tell by the exit status whether a certificate ends soon: 0 it is time, 1 not yet
     #[command(
-        after_help = "Examples:\n  citronella cert needs-renewal --within 9000d\n  citronella cert needs-renewal /etc/citronella/tls/broker.crt --within 9000d"
+        after_help = "Examples:\n  citronella cert needs-renewal --within 30d\n  citronella cert needs-renewal /etc/citronella/tls/broker.crt --within 30d"
     )]
     NeedsRenewal(renew::NeedsRenewal),
     /// Refuse certificates for ever: in the registry, the ledger, and the revocation list if there is one

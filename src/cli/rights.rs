@@ -40,24 +40,36 @@ impl Rights {
     ///
     /// The folder is not there, or cannot be written.
     pub(crate) fn for_folder(folder: &Path) -> Result<Self, Failure> {
-        let own = Self { before: None, _here: PhantomData };
-        let rights = Caller::of_sudo().map_or(own, Self::of);
-        match tempfile::tempfile_in(folder) {
-            Ok(_) => Ok(rights),
+        Self::that_can(folder, |folder| tempfile::tempfile_in(folder).map(drop))
+    }
+
+    /// The same for a folder that is only read, on a medium that cannot be written perhaps.
+    ///
+    /// # Errors
+    ///
+    /// The folder is not there, or cannot be read.
+    pub(crate) fn to_read(folder: &Path) -> Result<Self, Failure> {
+        // Its files cannot be opened without the right to pass through, either.
+        Self::that_can(folder, |folder| {
+            fs::read_dir(folder).and_then(|_| fs::metadata(folder.join("."))).map(drop)
+        })
+    }
+
+    fn that_can(folder: &Path, try_it: impl Fn(&Path) -> io::Result<()>) -> Result<Self, Failure> {
+        let own = || Self { before: None, _here: PhantomData };
+        let rights = Caller::of_sudo().map_or_else(own, Self::of);
+        match try_it(folder) {
+            Ok(()) => Ok(rights),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && rights.before.is_some() => {
                 drop(rights);
-                match is_roots(folder) {
-                    Ok(true) => Self::for_root(folder),
-                    _ => Err(Failure::file(folder, &error)),
+                if !matches!(is_roots(folder), Ok(true)) {
+                    return Err(Failure::file(folder, &error));
                 }
+                try_it(folder).map_err(|error| Failure::file(folder, &error))?;
+                Ok(own())
             }
             Err(error) => Err(Failure::file(folder, &error)),
         }
-    }
-
-    fn for_root(folder: &Path) -> Result<Self, Failure> {
-        tempfile::tempfile_in(folder).map_err(|error| Failure::file(folder, &error))?;
-        Ok(Self { before: None, _here: PhantomData })
     }
 
     fn of(caller: Caller) -> Self {

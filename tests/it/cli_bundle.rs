@@ -223,6 +223,13 @@ fn what_does_not_fit_is_refused_and_nothing_is_made() {
         home.ok(&["device", "add", name, "--role", "sensor"]);
     }
     let before = home.files();
+    // Nobody is there to be asked.
+    let timer = |target| home.cmd(&["bundle", "thunder10", "--for", target]).run();
+    for (target, remedy) in [("python", "--plain-key"), ("java", "--key-passphrase-file")] {
+        let asked = timer(target);
+        assert!(asked.status == Some(2) && asked.stderr.contains(remedy), "{asked:?}");
+    }
+    assert!(!timer("java").stderr.contains("--plain-key"), "a store has a passphrase");
     home.fails(&["bundle", "nobody", "--for", "java"], &["no device is called `nobody`"]);
     home.fails(&["bundle", "thunder10", "--for", "palm"], &["there is nothing for `palm`", "esp32"]);
     home.fails(&["bundle", "thunder10", "--for", "java", "--plain-key"], &["in any case"]);

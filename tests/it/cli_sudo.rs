@@ -38,3 +38,27 @@ fn a_folder_made_with_sudo_is_made_with_the_rights_of_whoever_called_it() {
     assert_eq!(sudo(&["device", "add", "fan", "--out", "roots"]).status, Some(0));
     assert_eq!(owner("roots/fan/fan.key"), (0, 0));
 }
+
+#[test]
+fn a_device_s_folder_is_read_where_it_cannot_be_written() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o711)).unwrap();
+    for folder in ["stick", "out"] {
+        fs::create_dir(home.path(folder)).unwrap();
+        chown(home.path(folder), Some(12345), Some(12346)).unwrap();
+    }
+    let sudo =
+        |arguments: &[&str]| home.cmd(arguments).env("SUDO_UID", "12345").env("SUDO_GID", "12346").run();
+    assert_eq!(sudo(&["device", "add", "lamp", "--out", "stick"]).status, Some(0));
+    fs::set_permissions(home.path("stick/lamp"), fs::Permissions::from_mode(0o500)).unwrap();
+    let bundle = ["bundle", "lamp", "--for", "esp32", "--from", "stick/lamp", "--out", "out"];
+    let made = sudo(&bundle);
+    assert_eq!(made.status, Some(0), "{made:?}");
+    // What the caller may not read, root does not read for them.
+    chown(home.path("stick/lamp"), Some(54321), Some(54321)).unwrap();
+    let refused = sudo(&[&bundle[..], &["--force"]].concat());
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+}
