@@ -58,7 +58,8 @@ impl Cert {
     }
 
     /// Whether it may sign others: OpenSSL takes a self-signed one of version 1 as an authority too.
-    pub(super) fn is_authority(&self) -> bool {
+    #[must_use]
+    pub fn is_authority(&self) -> bool {
         self.view.is_ca || (self.view.version == 1 && self.view.self_issued)
     }
 

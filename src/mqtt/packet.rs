@@ -80,6 +80,9 @@ impl Packet {
     ///
     /// It is longer than [`MAX_PACKET_BYTES`], or not what a broker may send; `bytes` are of no use then.
     pub fn take(bytes: &mut Vec<u8>, version: Version) -> Result<Option<Self>, MqttError> {
+        if let Some(first) = bytes.first() {
+            judge(*first)?;
+        }
         let Some((length, used)) = remaining_length(bytes.get(1..).unwrap_or_default())? else {
             return Ok(None);
         };
@@ -118,6 +121,18 @@ impl Packet {
             _ => return Err(MqttError::Malformed("a packet that no broker sends")),
         })
     }
+}
+
+/// Whether a broker's packet can begin so: what speaks another protocol shows it by its first byte (sections 2.1.2, 2.1.3).
+fn judge(first: u8) -> Result<(), MqttError> {
+    let flags = first & 0xf;
+    let fits = match first >> 4 {
+        3 => true,
+        6 => flags == 2,
+        2 | 4 | 5 | 7 | 9 | 11 | 13 | 14 => flags == 0,
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(MqttError::Malformed("a packet that no broker sends")) }
 }
 
 /// What is left of a packet after its length.

@@ -54,6 +54,12 @@ pub(super) fn alert(question: &Question, alert: AlertDescription, asked: bool) -
             Cause::new("certificate-not-yet-valid", format!("the certificate of `{name}` is not valid before {}", view.not_before), observed)
                 .help("look at the clock of the machine where it was made: timedatectl")
         }
+        AlertDescription::BadCertificate if weak(leaf) => Cause::new(
+            "weak-certificate",
+            format!("the certificate of `{name}` is too weak for OpenSSL of today: {}, signed with {}", view.key, view.signature),
+            observed,
+        )
+        .help(format!("give the device the next one: sudo citronella cert issue {name}")),
         AlertDescription::BadCertificate => Cause::new(
             "crl-not-yet-valid",
             format!("nothing is wrong with the dates of the certificate of `{name}`: the broker's CRL counts from a time to come, or the broker's clock is behind"),
@@ -63,6 +69,13 @@ pub(super) fn alert(question: &Question, alert: AlertDescription, asked: bool) -
         .help(DOCTOR),
         _ => other(observed),
     }
+}
+
+/// What OpenSSL refuses at its usual level: short RSA keys, and the hashes of yesterday.
+fn weak(cert: &Cert) -> bool {
+    let bits = cert.view.key.strip_prefix("RSA ").and_then(|bits| bits.parse::<u32>().ok());
+    let broken = ["sha1", "md5", "1.2.840.113549.1.1.4", "1.2.840.10045.4.1"];
+    bits.is_some_and(|bits| bits < 2048) || broken.iter().any(|hash| cert.view.signature.starts_with(hash))
 }
 
 fn certificate_required(question: &Question, observed: String) -> Cause {
@@ -137,7 +150,10 @@ pub(super) fn closed(question: &Question, error: &MqttError) -> Cause {
         if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {
             return Cause::new(
                 "no-answer",
-                format!("no answer within {} seconds", question.timeout.as_secs()),
+                match question.timeout.as_secs() {
+                    1 => "no answer within a second".to_owned(),
+                    seconds => format!("no answer within {seconds} seconds"),
+                },
                 observed,
             )
             .help("is the port really one for MQTT? Is the broker overloaded?");

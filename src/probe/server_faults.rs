@@ -234,6 +234,15 @@ fn issuer(question: &Question, chain: &[Cert], observed: String) -> Cause {
     if same_name {
         return recreated(leaf, observed);
     }
+    if !question.trust.iter().any(Cert::is_authority) {
+        let name = question.trust.first().map_or("nobody", Cert::name);
+        return Cause::new(
+            "not-an-authority",
+            format!("what was given as the authority is the certificate of `{name}`, which is none"),
+            observed,
+        )
+        .help("--cafile is the certificate of the authority, ca.crt, not that of a device");
+    }
     let given: Vec<&str> = question.trust.iter().map(|cert| cert.view.subject.as_str()).collect();
     let cause = Cause::new(
         "wrong-ca",

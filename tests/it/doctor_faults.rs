@@ -111,6 +111,15 @@ fn each_mistake_with_certificates_and_keys_is_told_and_no_other() {
             "openssl x509 -req -in broker.csr -CA ca.crt -CAkey away/ca.key -set_serial 8 -days -1 -extfile broker.ext -out broker.crt",
             &["certificate-expired"],
         ),
+        ("dated $(date -u -d '1 year ago' +%Y%m%d%H%M%SZ) $(date -u -d '+20 days' +%Y%m%d%H%M%SZ)", &["certificate-expiring"]),
+        ("dated 20480101000000Z 20480901000000Z", &["certificate-not-yet-valid"]),
+        (
+            "openssl x509 -x509toreq -in ca.crt -signkey away/ca.key -out ca.csr
+             printf 'basicConstraints=critical,CA:TRUE\\nkeyUsage=critical,keyCertSign\\n' > ca.ext
+             openssl x509 -req -in ca.csr -signkey away/ca.key -days -1 -extfile ca.ext -out ca.crt",
+            &["ca-expired"],
+        ),
+        ("touch -d '+3 days' mosquitto.conf", &["clock"]),
         (
             "sed -i s/serverAuth/clientAuth/ broker.ext
              openssl x509 -req -in broker.csr -CA ca.crt -CAkey away/ca.key -set_serial 8 -days 300 -extfile broker.ext -out broker.crt",
@@ -141,9 +150,29 @@ fn each_mistake_with_certificates_and_keys_is_told_and_no_other() {
         ("cp away/ca.key .", &["ca-key-on-broker"]),
     ] {
         let ward = sound();
-        ward.sh(&format!("{{ {script}\n}} 2>/dev/null"));
+        // A certificate from one day to another, which only `openssl ca` makes.
+        let dated = "dated() { touch index; printf '[ca]\\ndefault_ca=own\\n[own]\\ndatabase=index\\nnew_certs_dir=.\\n\
+            rand_serial=yes\\ndefault_md=sha256\\npolicy=any\\n[any]\\norganizationName=optional\\ncommonName=supplied\\n' > cnf
+            openssl ca -batch -notext -config cnf -cert ca.crt -keyfile away/ca.key -startdate $1 -enddate $2 \
+              -extfile broker.ext -in broker.csr -out broker.crt; }";
+        ward.sh(&format!("{dated}\n{{ {script}\n}} 2>/dev/null"));
         ward.expect(codes);
     }
+}
+
+#[test]
+fn what_this_user_may_not_read_is_told_and_not_guessed_at() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let ward = sound();
+    ward.write("program", fs::read(env!("CARGO_BIN_EXE_citronella")).unwrap());
+    ward.mode("program", 0o755);
+    ward.mode("broker.key", 0o600);
+    let script = "setpriv --reuid=65534 --regid=65534 --clear-groups ./program doctor mosquitto.conf || true";
+    let said = ward.sh(script);
+    assert!(said.contains("[not-examined]") && said.contains("broker.key"), "{said}");
+    assert!(said.contains("sudo"), "{said}");
 }
 
 broker_test!(what_the_broker_does_not_start_with_is_an_error, |kind| {

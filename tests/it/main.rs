@@ -94,3 +94,4 @@ mod pki_kill;
 mod pki_support;
 mod probe_causes;
 mod probe_java;
+mod probe_rest;

@@ -14,35 +14,35 @@ use crate::{
 };
 
 /// A broker that is still to be started, with an authority in its folder.
-struct Scene {
-    conf: Conf,
-    authority: Authority,
+pub(crate) struct Scene {
+    pub(crate) conf: Conf,
+    pub(crate) authority: Authority,
 }
 
 impl Scene {
-    fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let conf = Broker::conf(kind).line("allow_anonymous true");
         let authority = Authority::new(&conf.dir().join("pki"));
         Self { conf, authority }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.conf.dir().join("pki").join(name)
     }
 
     /// Runs a script beside the authority; `ADDRESS` is the broker's.
-    fn sh(&self, script: &str) {
+    pub(crate) fn sh(&self, script: &str) {
         let script = script.replace("ADDRESS", &self.conf.address().to_string());
         run_script(&self.path(""), &script);
     }
 
     /// A broker's pair without a fault.
-    fn pair(&self) -> Credential {
+    pub(crate) fn pair(&self) -> Credential {
         self.authority.broker("broker", self.conf.address())
     }
 
     /// Starts it with one listener for TLS, and more lines below it.
-    fn start(self, pair: &Credential, lines: &str) -> Started {
+    pub(crate) fn start(self, pair: &Credential, lines: &str) -> Started {
         let ca = self.authority.certificate();
         let tls = format!(
             "cafile {}\ncertfile {}\nkeyfile {}\n{}",
@@ -59,19 +59,19 @@ impl Scene {
     }
 }
 
-struct Started {
+pub(crate) struct Started {
     broker: Broker,
     authority: Authority,
     ca: PathBuf,
 }
 
 impl Started {
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("mqtts://{}", self.broker.door("tls").address)
     }
 
     /// What the probe says, as JSON.
-    fn probe(&self, credential: Option<&Credential>, more: &[&str]) -> Value {
+    pub(crate) fn probe(&self, credential: Option<&Credential>, more: &[&str]) -> Value {
         let mut arguments: Vec<&str> = Vec::new();
         if !more.contains(&"--cafile") {
             arguments.extend(["--cafile", self.ca.to_str().unwrap()]);
@@ -85,7 +85,7 @@ impl Started {
 
     /// Expects that it ends with this cause; all that it says.
     #[track_caller]
-    fn expect(&self, code: &str, credential: Option<&Credential>, more: &[&str]) -> Value {
+    pub(crate) fn expect(&self, code: &str, credential: Option<&Credential>, more: &[&str]) -> Value {
         let said = self.probe(credential, more);
         assert_eq!(said["cause"]["code"], code, "{said:#}");
         assert!(!said["cause"]["help"].as_array().unwrap().is_empty(), "{said:#}");
@@ -93,14 +93,14 @@ impl Started {
     }
 }
 
-fn probe(url: &str, more: &[&str]) -> Value {
+pub(crate) fn probe(url: &str, more: &[&str]) -> Value {
     let outcome = Cmd::new(["probe", url, "--format", "json"].iter().chain(more)).run();
     let said: Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|e| panic!("{e}: {outcome:?}"));
     assert_eq!(outcome.status, Some(i32::from(!said["cause"].is_null())), "{outcome:?}");
     said
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
