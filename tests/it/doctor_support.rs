@@ -114,6 +114,7 @@ impl Ward {
             Some(("listener", port)) if !port.contains(' ') => {
                 format!("listener {port} {}\n", claim.address())
             }
+            Some(("port", port)) => format!("port {port}\nbind_address {}\n", claim.address()),
             _ => format!("{line}\n"),
         });
         self.write("run.conf", format!("log_dest stderr\nlog_type all\n{}", text.collect::<String>()));
