@@ -1,8 +1,9 @@
 //! `citronella bundle`: a device's credentials as its program takes them.
 
 use std::{
-    fmt, fs,
-    io::Read as _,
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,10 +13,11 @@ use citronella::{
     pki::{
         KeyError, PrivateKey,
         bundle::{OnExisting, Try, folder_name},
-        kit::{self, Material, Store, Target},
+        kit::{self, Material, Packing, Store, Target},
     },
     secret::Secret,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -37,7 +39,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// has a README.txt that says what to do with it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  citronella bundle thunder10 --for java\n  citronella bundle lamp --for esp32 --from /media/stick/lamp\n  citronella bundle phone --for android --new"
+    after_help = "Examples:\n  citronella bundle thunder10 --for java\n  citronella bundle lamp --for esp32 --from /media/stick/lamp\n  citronella bundle phone --for android --new --archive phone.zip"
 )]
 pub(crate) struct Arguments {
     /// The device
@@ -58,6 +60,9 @@ pub(crate) struct Arguments {
     /// Java's own key stores, for programs that know nothing else; their protection is weak
     #[arg(long)]
     jks: bool,
+    /// Make one file of it, FILE.tar or FILE.zip, with mode 0600, and no folder
+    #[arg(long, value_name = "FILE")]
+    archive: Option<PathBuf>,
     /// Leave the key unencrypted: whoever reads it is the device
     #[arg(long, conflicts_with = "key_passphrase")]
     plain_key: bool,
@@ -69,7 +74,9 @@ pub(crate) struct Arguments {
 struct Made<'a> {
     device: &'a str,
     target: Target,
+    /// The folder, or the archive.
     folder: PathBuf,
+    archive: bool,
     key_is_encrypted: bool,
     /// What the broker has made of a new certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +86,7 @@ struct Made<'a> {
 pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
     let name = registry::existing(world, &arguments.device)?;
     let store = store(&arguments)?;
+    let packing = arguments.archive.as_deref().map(|file| packing(file, &arguments)).transpose()?;
     let plain = arguments.plain_key || arguments.target.is_mute();
     if arguments.plain_key && arguments.target.has_store() {
         return Err(Failure::new(format!(
@@ -117,21 +125,33 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         passphrase: passphrase.as_deref(),
         connect: Try { host: &host, port, topic: &topic },
     };
-    let out = arguments.certificate.out();
-    let rights = Rights::for_folder(out)?;
     let on_existing = arguments.certificate.on_existing();
-    let folder = kit::write(out, &material, (arguments.target, store), on_existing).map_err(|error| {
-        let failure = Failure::from(error);
-        match on_existing {
-            OnExisting::Refuse => failure.help("take another --out, or replace what is there with --force"),
-            OnExisting::Replace => failure,
+    let form = (arguments.target, store);
+    let folder = match packing {
+        Some((file, packing)) => {
+            let content = kit::archive(&material, form, packing, Timestamp::now())?;
+            write_archive(&file, &content, on_existing)?;
+            file
         }
-    })?;
-    drop(rights);
+        None => {
+            let out = arguments.certificate.out();
+            let _rights = Rights::for_folder(out)?;
+            kit::write(out, &material, form, on_existing).map_err(|error| {
+                let failure = Failure::from(error);
+                match on_existing {
+                    OnExisting::Refuse => {
+                        failure.help("take another --out, or replace what is there with --force")
+                    }
+                    OnExisting::Replace => failure,
+                }
+            })?
+        }
+    };
     let made = Made {
         device: name.as_str(),
         target: arguments.target,
         folder,
+        archive: arguments.archive.is_some(),
         key_is_encrypted: passphrase.is_some(),
         broker: match change {
             Some(change) => Some(change.confirm(world, &check::load(world)?, arguments.certificate.wait())),
@@ -146,8 +166,45 @@ impl fmt::Display for Made<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let readme = self.folder.join("README.txt");
         writeln!(f, "{}: {} for {}", self.folder.display(), self.device, self.target)?;
+        if self.archive {
+            let word =
+                if self.key_is_encrypted { "its key is encrypted" } else { "its key is not encrypted" };
+            return write!(f, "What to do with it stands in its README.txt; {word}, the rest is open.");
+        }
         write!(f, "What to do with it: less {}", shell::path(&readme))
     }
+}
+
+/// Which kind of archive a file is to be, if it can be made.
+fn packing(file: &Path, arguments: &Arguments) -> Result<(PathBuf, Packing), Failure> {
+    let packing = Packing::of(&file.to_string_lossy()).ok_or_else(|| {
+        Failure::new(format!("{} is neither .tar nor .zip", file.display()))
+            .help("the end of its name says what it becomes")
+    })?;
+    let there = fs::symlink_metadata(file).is_ok();
+    if there && arguments.certificate.on_existing() == OnExisting::Refuse {
+        return Err(
+            Failure::new(format!("{} exists already", file.display())).help("replace it with --force")
+        );
+    }
+    Ok((file.to_owned(), packing))
+}
+
+/// With mode 0600, whole or not at all.
+fn write_archive(file: &Path, content: &Secret, on_existing: OnExisting) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let _rights = Rights::for_folder(folder)?;
+    let write = || -> io::Result<()> {
+        let mut made = tempfile::NamedTempFile::new_in(folder)?;
+        made.write_all(content.expose())?;
+        made.as_file().sync_all()?;
+        let _file = match on_existing {
+            OnExisting::Refuse => made.persist_noclobber(file)?,
+            OnExisting::Replace => made.persist(file)?,
+        };
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| Failure::file(file, &error))
 }
 
 fn store(arguments: &Arguments) -> Result<Store, Failure> {

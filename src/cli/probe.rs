@@ -36,10 +36,10 @@ const TIMEOUT_S: u64 = 10;
 /// Exits 0 when everything that was asked was allowed, 1 when not, 2 when it could not be tried.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  citronella probe mqtts://broker.lan --from thunder10\n  citronella probe mqtts://broker.lan --from thunder10 \\\n    --publish sensors/thunder10/x --subscribe 'cmd/thunder10/#'\n  citronella probe mqtts://broker.lan:8884 --cafile ca.crt \\\n    --username phone --password-file phone.txt"
+    after_help = "Examples:\n  citronella probe mqtts://broker.lan --from thunder10\n  citronella probe mqtts://broker.lan --from thunder10 \\\n    --publish sensors/thunder10/x --subscribe 'cmd/thunder10/#'\n  citronella probe mqtts://broker.lan:8884 --cafile ca.crt \\\n    --username phone --password-file phone.txt\n  citronella probe wss://broker.lan:9001 --from thunder10"
 )]
 pub(crate) struct Arguments {
-    /// The broker: mqtts://HOST[:PORT] or mqtt://HOST[:PORT]
+    /// The broker: mqtts://HOST[:PORT] or mqtt://HOST[:PORT]; over websockets wss://HOST[:PORT][/PATH] or ws://…
     #[arg(value_name = "URL")]
     url: Target,
 

@@ -63,6 +63,16 @@ impl NewFile {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    /// What is in it.
+    pub(crate) fn content(&self) -> &Secret {
+        &self.content
+    }
+
+    /// Its permission bits.
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
 }
 
 /// Fails as [`write_all`] would because of what is there. `ours` are the files that may be replaced.

@@ -29,9 +29,12 @@ use super::{
 };
 use crate::{diag::shell_word, ident::DeviceName, secret::Secret};
 
+mod archive;
 mod firmware;
 mod jks;
 mod p12;
+
+pub use archive::{Packing, archive};
 
 /// Java's key tool takes no shorter password.
 const MIN_STORE_PASSWORD: usize = 6;
@@ -112,6 +115,9 @@ pub enum Store {
     Jks,
 }
 
+/// Who is to use it, and which kind of store.
+pub type Form = (Target, Store);
+
 /// Why there are no files.
 #[derive(Debug, Error)]
 pub enum KitError {
@@ -141,6 +147,9 @@ pub enum KitError {
     /// The encoder refused.
     #[error("the key store cannot be made: {0}")]
     Store(String),
+    /// The archive could not be put together.
+    #[error("the archive cannot be made: {0}")]
+    Archive(String),
     /// No folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -170,7 +179,7 @@ pub struct Material<'a> {
 pub fn write(
     parent: &Path,
     material: &Material<'_>,
-    (target, store): (Target, Store),
+    (target, store): Form,
     on_existing: OnExisting,
 ) -> Result<PathBuf, KitError> {
     let files = files(material, target, store)?;

@@ -12,6 +12,7 @@ mod identity;
 mod server_faults;
 mod target;
 mod tls;
+mod websocket;
 
 use std::{
     io::{Read, Write},
@@ -110,8 +111,8 @@ fn go(question: &Question, answer: &mut Answer) -> Result<(), Cause> {
     let address = connect(question, answer)?.0;
     if !question.target.tls {
         let stream = open(question, address)?;
-        return talk(question, stream, answer).map_err(|cause| {
-            let says_nothing = matches!(cause.code, "closed" | "no-mqtt" | "no-answer");
+        return converse(question, stream, answer).map_err(|cause| {
+            let says_nothing = matches!(cause.code, "closed" | "no-mqtt" | "no-answer" | "no-websocket");
             if says_nothing && !tls::describe(question, address).chain.is_empty() {
                 server_faults::tls_needed(question, cause.observed)
             } else {
@@ -146,7 +147,7 @@ fn go(question: &Question, answer: &mut Answer) -> Result<(), Cause> {
     answer.tls = Some(stream.negotiated.clone());
     answer.certificate_asked = config.asked();
     answer.certificate_shown = config.asked() && question.identity.is_some();
-    talk(question, stream.stream, answer).map_err(|cause| match cause.alert {
+    converse(question, stream.stream, answer).map_err(|cause| match cause.alert {
         Some(alert) => client_faults::alert(question, alert, config.asked()),
         None => cause,
     })?;
@@ -181,6 +182,14 @@ fn open(question: &Question, address: SocketAddr) -> Result<TcpStream, Cause> {
     stream.set_write_timeout(Some(question.timeout)).map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     Ok(stream)
+}
+
+/// Talks, in frames if that is asked for.
+fn converse<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) -> Result<(), Cause> {
+    match question.target.path {
+        Some(_) => talk(question, websocket::open(question, stream)?, answer),
+        None => talk(question, stream, answer),
+    }
 }
 
 /// Logs in and asks.

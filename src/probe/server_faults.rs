@@ -74,6 +74,20 @@ pub(super) fn tls_needed(question: &Question, observed: String) -> Cause {
         .help(format!("citronella probe {secure}"))
 }
 
+/// Nobody there takes up a websocket.
+pub(super) fn no_websocket(question: &Question, observed: String) -> Cause {
+    let target = &question.target;
+    let path = target.path.as_deref().unwrap_or("/");
+    let plain = Target { path: None, ..target.clone() };
+    Cause::new(
+        "no-websocket",
+        format!("what listens on port {} takes no MQTT over websockets at `{path}`", target.port),
+        observed,
+    )
+    .help(format!("without websockets: citronella probe {plain}"))
+    .help("Mosquitto opens a port for them with `protocol websockets` below its `listener` line; a server in front of it may want a path, often /mqtt")
+}
+
 pub(super) fn no_trust(question: &Question) -> Cause {
     Cause::new(
         "not-judged",

@@ -11,18 +11,19 @@ pub struct Target {
     pub tls: bool,
     /// A name or an address, without brackets.
     pub host: String,
-    /// 8883 or 1883 unless it says otherwise.
+    /// 8883 or 1883 unless it says otherwise; for websockets 443 or 80.
     pub port: u16,
+    /// For MQTT over websockets, which part of the server is asked: begins with `/`.
+    pub path: Option<String>,
 }
 
 /// Why a text is no place of a broker.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum TargetError {
-    /// Websockets are not spoken here.
-    #[error("websockets are not spoken by this command; try the port for MQTT, as in mqtts://broker.lan")]
-    Websockets,
     /// Another scheme.
-    #[error("`{0}` is not mqtt or mqtts; write it as mqtts://broker.lan or mqtts://192.168.1.5:8883")]
+    #[error(
+        "`{0}` is none of mqtts, mqtt, wss and ws; write it as mqtts://broker.lan or mqtts://192.168.1.5:8883"
+    )]
     Scheme(String),
     /// Nothing where the name should be.
     #[error("there is no host in it; write it as mqtts://broker.lan")]
@@ -35,16 +36,18 @@ pub enum TargetError {
 impl FromStr for Target {
     type Err = TargetError;
 
-    /// `mqtts://HOST[:PORT]`, `mqtt://…`, or a host alone, which is taken for TLS.
+    /// `mqtts://HOST[:PORT]`, `mqtt://…`, `wss://HOST[:PORT][/PATH]`, `ws://…`, or a host alone, which is taken for TLS.
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("mqtts", text));
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "mqtts" | "ssl" | "tls" => true,
-            "mqtt" | "tcp" => false,
-            "ws" | "wss" => return Err(TargetError::Websockets),
+        let (tls, websocket) = match scheme.to_ascii_lowercase().as_str() {
+            "mqtts" | "ssl" | "tls" => (true, false),
+            "mqtt" | "tcp" => (false, false),
+            "wss" => (true, true),
+            "ws" => (false, true),
             other => return Err(TargetError::Scheme(other.to_owned())),
         };
-        let authority = rest.split('/').next().unwrap_or_default();
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = websocket.then(|| format!("/{path}"));
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, rest)) => (host, rest.strip_prefix(':')),
@@ -56,20 +59,19 @@ impl FromStr for Target {
             return Err(TargetError::NoHost);
         }
         let port = match port {
-            None | Some("") => {
-                if tls {
-                    8883
-                } else {
-                    1883
-                }
-            }
+            None | Some("") => match (websocket, tls) {
+                (false, true) => 8883,
+                (false, false) => 1883,
+                (true, true) => 443,
+                (true, false) => 80,
+            },
             Some(text) => text
                 .parse()
                 .ok()
                 .filter(|port| *port > 0)
                 .ok_or_else(|| TargetError::Port(text.to_owned()))?,
         };
-        Ok(Self { tls, host: host.to_owned(), port })
+        Ok(Self { tls, host: host.to_owned(), port, path })
     }
 }
 
@@ -89,11 +91,17 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        let scheme = match (&self.path, self.tls) {
+            (None, true) => "mqtts",
+            (None, false) => "mqtt",
+            (Some(_), true) => "wss",
+            (Some(_), false) => "ws",
+        };
+        let path = self.path.as_deref().unwrap_or_default();
         if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+            write!(f, "{scheme}://[{}]:{}{path}", self.host, self.port)
         } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
+            write!(f, "{scheme}://{}:{}{path}", self.host, self.port)
         }
     }
 }
@@ -111,13 +119,14 @@ mod tests {
             ("MQTTS://me@192.168.1.5:1", "mqtts://192.168.1.5:1"),
             ("mqtts://[fe80::1]:8883", "mqtts://[fe80::1]:8883"),
             ("fe80::1", "mqtts://[fe80::1]:8883"),
+            ("wss://broker.lan", "wss://broker.lan:443/"),
+            ("ws://[fe80::1]:9001/mqtt?a=b", "ws://[fe80::1]:9001/mqtt?a=b"),
         ] {
             let target: Target = text.parse().unwrap();
             assert_eq!(target.to_string(), shown, "{text}");
             assert_eq!(target.to_string().parse(), Ok(target));
         }
         for (text, error) in [
-            ("wss://a", TargetError::Websockets),
             ("http://a", TargetError::Scheme("http".to_owned())),
             ("mqtts://:8883", TargetError::NoHost),
             ("mqtts://a:0", TargetError::Port("0".to_owned())),

@@ -217,6 +217,46 @@ fn a_new_key_is_made_where_it_is_asked_for() {
 }
 
 #[test]
+fn an_archive_holds_what_the_folder_would() {
+    let home = Home::new();
+    home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
+    let bundle = |more: &[&str]| home.run(&[&["bundle", "thunder10", "--for", "esp32"], more].concat());
+    for file in ["thunder10.tar", "Thunder10.ZIP"] {
+        let made = bundle(&["--archive", file]);
+        assert!(made.status == Some(0) && made.stdout.contains("its key is not encrypted"), "{made:?}");
+        assert_eq!(home.mode(file), 0o600, "{file}");
+        assert!(!home.path("thunder10-esp32").exists(), "a folder was made as well");
+        let before = home.read_bytes(file);
+        home.fails(
+            &["bundle", "thunder10", "--for", "esp32", "--archive", file],
+            &["exists already", "--force"],
+        );
+        assert_eq!(home.read_bytes(file), before);
+        assert_eq!(bundle(&["--archive", file, "--force"]).status, Some(0));
+    }
+    home.shell(
+        "mkdir tar zip && tar -xpf thunder10.tar -C tar && python3 - <<'E'
+import os, zipfile
+archive = zipfile.ZipFile('Thunder10.ZIP')
+archive.extractall('zip')
+for entry in archive.infolist():
+    os.chmod('zip/' + entry.filename, entry.external_attr >> 16 & 0o7777)
+E",
+    )
+    .ok();
+    assert_eq!(bundle(&[]).status, Some(0));
+    for name in ["citronella.h", "thunder10-esp32.ino", "README.txt"] {
+        for unpacked in ["tar", "zip"] {
+            let path = format!("{unpacked}/thunder10-esp32/{name}");
+            let folder = format!("thunder10-esp32/{name}");
+            assert_eq!(home.read(&path), home.read(&folder), "{path}");
+            assert_eq!(home.mode(&path), home.mode(&folder), "{path}");
+        }
+    }
+    home.fails(&["bundle", "thunder10", "--for", "esp32", "--archive", "t.rar"], &["neither .tar nor .zip"]);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_and_nothing_is_made() {
     let home = Home::new();
     for name in ["thunder10", "other"] {

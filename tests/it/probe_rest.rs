@@ -10,8 +10,42 @@ use std::{
 
 use crate::{
     probe_causes::{Scene, probe, text},
-    support::{Authority, Credential, wait_for},
+    support::{Authority, Broker, Credential, DoorKind, Fleet, wait_for},
 };
+
+broker_test!(over_websockets_it_is_the_same_with_and_without_tls, |kind| {
+    let fleet = Fleet::new("", "");
+    let authority = fleet.authority();
+    let broker = Broker::conf(kind)
+        .line("allow_anonymous true")
+        .listener("ws", DoorKind::Websocket, "")
+        .listener("plain", DoorKind::Tcp, "")
+        .wss("wss", authority, "require_certificate true")
+        .start();
+    let said = probe(&format!("ws://{}", broker.door("ws").address), &["--publish", "a", "--subscribe", "a"]);
+    assert!(said["cause"].is_null(), "{said:#}");
+    assert_eq!((&said["login"], &said["publish"] != &serde_json::Value::Null), (&0.into(), true), "{said:#}");
+
+    let wss = format!("wss://{}/", broker.door("wss").address);
+    let ca = authority.certificate();
+    let lamp = authority.device("lamp");
+    let trust = ["--cafile", text(&ca)];
+    let shown = ["--cert", text(&lamp.certificate), "--key", text(&lamp.key), "--publish", "a"];
+    let said = probe(&wss, &[&trust[..], &shown[..]].concat());
+    assert!(said["cause"].is_null(), "{said:#}");
+    assert!(said["certificate_shown"] == true && said["tls"]["version"] == "1.3", "{said:#}");
+    let said = probe(&wss, &trust);
+    assert!(!said["cause"].is_null() && said["certificate_asked"] == true, "{said:#}");
+
+    // A port without frames, and one without TLS.
+    let plain = broker.door("plain").address;
+    let said = probe(&format!("ws://{plain}/mqtt"), &["--timeout", "5"]);
+    assert_eq!(said["cause"]["code"], "no-websocket", "{said:#}");
+    assert!(
+        said["cause"]["help"].to_string().contains(&format!("citronella probe mqtt://{plain}")),
+        "{said:#}"
+    );
+});
 
 /// A port that answers each connection with these bytes, and then is silent.
 fn port_that_says(bytes: &'static [u8]) -> SocketAddr {
