@@ -24,7 +24,7 @@ broker_test!(over_websockets_it_is_the_same_with_and_without_tls, |kind| {
         .start();
     let said = probe(&format!("ws://{}", broker.door("ws").address), &["--publish", "a", "--subscribe", "a"]);
     assert!(said["cause"].is_null(), "{said:#}");
-    assert_eq!((&said["login"], &said["publish"] != &serde_json::Value::Null), (&0.into(), true), "{said:#}");
+    assert!(said["login"] == 0 && said["subscribe"] == 0 && !said["publish"].is_null(), "{said:#}");
 
     let wss = format!("wss://{}/", broker.door("wss").address);
     let ca = authority.certificate();
