@@ -221,7 +221,7 @@ broker_test!(who_guesses_at_a_device_keeps_no_client_id_from_it, |kind| {
     let fleet = slow_fleet(kind, SETTINGS, &["phone", "idle"]);
     let broker = conf(kind, &fleet).start();
     Client::welcome(broker.door("tcp"), &login("phone", "phone")).disconnect();
-    let busy = occupy(&broker, 40);
+    let busy = occupy(&broker, 10);
     let mut guesser = knock(&broker, &login("phone", "phone").password("wrong"));
     broker.settle();
     // The broker turns away whoever comes with the id of a client that waits.
