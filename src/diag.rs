@@ -26,7 +26,7 @@ use std::{
 
 pub use code::Code;
 pub use json::harmless_json;
-pub use shell::shell_word;
+pub use shell::{shell_path, shell_word};
 
 /// A file that was read, kept so that its lines can be cited.
 #[derive(Debug, Eq, PartialEq)]

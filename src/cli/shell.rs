@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use citronella::diag::shell_word;
+use citronella::diag::{shell_path, shell_word};
 
 /// As one word of a shell.
 pub(crate) fn word(text: &str) -> String {
@@ -11,8 +11,7 @@ pub(crate) fn word(text: &str) -> String {
 
 /// The same for a path, which is no option either.
 pub(crate) fn path(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.starts_with('-') { word(&format!("./{text}")) } else { word(&text) }
+    shell_path(path)
 }
 
 /// As the last word of a command; one that begins like an option is told apart from them.

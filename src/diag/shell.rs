@@ -1,5 +1,7 @@
 //! Commands that are printed to be typed.
 
+use std::path::Path;
+
 /// As one word of a shell, for a line to paste.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
@@ -9,4 +11,11 @@ pub fn shell_word(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// A path as one word of a shell, which is no option either.
+#[must_use]
+pub fn shell_path(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.starts_with('-') { shell_word(&format!("./{text}")) } else { shell_word(&text) }
 }

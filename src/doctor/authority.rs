@@ -11,7 +11,7 @@ use super::{
     pem::Cert,
     setup::is_made_by_us,
 };
-use crate::{mosquitto_conf::Directive, secret::Secret};
+use crate::{diag::shell_path, mosquitto_conf::Directive, secret::Secret};
 
 /// Larger than any key.
 const KEY_BYTES: u64 = 64 * 1024;
@@ -64,7 +64,7 @@ impl Exam<'_> {
                 );
                 let found = Finding::error(Code::CaIncomplete, message).help(format!(
                     "append the certificate of the one above: `cat ROOT.crt | sudo tee -a {}`",
-                    path.display()
+                    shell_path(path)
                 ));
                 self.push(found.at(self.setup.place(line)));
             }
@@ -115,7 +115,7 @@ impl Exam<'_> {
             );
             let found = Finding::warning(Code::SerialFile, message)
                 .help("`sudo citronella init` makes an authority that keeps a record, and `citronella cert revoke` takes one back")
-                .help(format!("once no device shows a certificate of the old one: sudo rm {}", file.display()));
+                .help(format!("once no device shows a certificate of the old one: sudo rm {}", shell_path(&file)));
             self.push(found.at(self.setup.place(line)));
         }
         for (file, weakness) in keys_beside(path, authorities) {
@@ -131,11 +131,11 @@ impl Exam<'_> {
                 Finding::warning(Code::CaKeyOnBroker, message)
             };
             let found = found
-                .help(format!("the broker never needs it: move it to where you make certificates, or to a stick, `sudo mv {} /media/STICK/`", file.display()));
+                .help(format!("the broker never needs it: move it to where you make certificates, or to a stick, `sudo mv {} /media/STICK/`", shell_path(&file)));
             self.push(found.at(self.setup.place(line)));
             if let Some(Some(weakness)) = weakness {
                 let message = format!("the authority's key `{}` is encrypted {weakness}", file.display());
-                let shown = file.display();
+                let shown = shell_path(&file);
                 let found = Finding::warning(Code::WeakKeyEncryption, message)
                     .help(format!("sudo openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in {shown} -out {shown}.new && sudo mv {shown}.new {shown}"));
                 self.push(found.at(self.setup.place(line)));

@@ -11,7 +11,11 @@ use super::{
     pem::{Cert, certificates},
     setup::is_made_by_us,
 };
-use crate::{mosquitto_conf::Directive, pki::LONG_DAYS};
+use crate::{
+    diag::{shell_path, shell_word},
+    mosquitto_conf::Directive,
+    pki::LONG_DAYS,
+};
 
 pub(super) const DAY_SECONDS: i64 = 86_400;
 /// So long before the end somebody should hear of it.
@@ -195,7 +199,7 @@ impl Exam<'_> {
         let name = leaf.name();
         let other = match name {
             _ if name.parse::<IpAddr>().is_ok() => format!("--address {name}"),
-            _ if name.contains(['.', '-']) && !name.contains(' ') => format!("--name {name}"),
+            _ if name.contains(['.', '-']) && !name.contains(' ') => format!("--name {}", shell_word(name)),
             _ => "--name NAME".to_owned(),
         };
         if is_made_by_us(line) {
@@ -236,12 +240,12 @@ fn keeping(listener: &Listener) -> Option<String> {
         return None;
     }
     let key = keys_beside(path, &authorities).into_iter().next();
-    let key = key.map_or_else(|| "KEY".to_owned(), |(key, _)| key.display().to_string());
+    let key = key.map_or_else(|| "KEY".to_owned(), |(key, _)| shell_path(&key));
     let what = if key == "KEY" { " (KEY is its key)" } else { "" };
     Some(format!(
         "to keep the authority `{}`, so that clients need no other, take it over before that{what}: sudo citronella ca adopt {} {key}",
         authority.name(),
-        path.display()
+        shell_path(path)
     ))
 }
 

@@ -13,7 +13,7 @@ use super::{
     pem::{self, Cert},
     signature,
 };
-use crate::mosquitto_conf::Directive;
+use crate::{diag::shell_path, mosquitto_conf::Directive};
 
 impl Exam<'_> {
     /// What is wrong with a listener's `crlfile`, given its authorities.
@@ -69,7 +69,7 @@ impl Exam<'_> {
                 let found = Finding::error(Code::CrlMissing, message)
                     .help(format!(
                         "append one, even if it revokes nothing: `cat ITS.crl | sudo tee -a {}`",
-                        path.display()
+                        shell_path(path)
                     ))
                     .help("or take the line out and let Citronella refuse the revoked: it needs no CRL");
                 self.push(found.at(self.setup.place(line)));

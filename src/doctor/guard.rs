@@ -8,6 +8,7 @@ use super::{
     setup::{is_ours, is_plugin},
 };
 use crate::{
+    diag::shell_path,
     mosquitto_conf::{self, Directive},
     snapshot::{Permissions, Snapshot},
 };
@@ -116,7 +117,7 @@ impl Exam<'_> {
         let found = Finding::error(Code::Settings, message).help(format!(
             "{}`sudo citronella --config {} check` shows it{more}",
             place.map(|place| format!("it is in {place}; ")).unwrap_or_default(),
-            config.display()
+            shell_path(config)
         ));
         let found = match &first.help {
             Some(help) => found.help(help.clone()),

@@ -6,7 +6,7 @@ use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5::EncryptionScheme};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 
 use super::{Code, Exam, Finding, fix::Fix, pem::Cert, reach};
-use crate::{mosquitto_conf::Directive, secret::Secret};
+use crate::{diag::shell_path, mosquitto_conf::Directive, secret::Secret};
 
 /// What a key file holds.
 pub(super) enum KeyFile {
@@ -85,7 +85,7 @@ impl Exam<'_> {
                     "`{}` opens only with a passphrase: Mosquitto asks for it at each start, and ends where nobody is there to type it",
                     path.display()
                 );
-                let shown = path.display();
+                let shown = shell_path(path);
                 let found = Finding::error(Code::KeyPassphrase, message)
                     .help(format!("take the passphrase off: `sudo openssl pkey -in {shown} -out {shown}.plain && sudo mv {shown}.plain {shown}`"))
                     .help(format!("then only root and the broker may read it: `sudo chgrp {0} {shown} && sudo chmod 640 {shown}`", self.setup.user.group()));
@@ -125,7 +125,7 @@ impl Exam<'_> {
             reach::access(&found)
         );
         let found = Finding::error(Code::KeyReadable, message)
-            .help(format!("sudo chgrp {group} {0} && sudo chmod 640 {0}", path.display()))
+            .help(format!("sudo chgrp {group} {0} && sudo chmod 640 {0}", shell_path(path)))
             .fix(Fix::access(path, &group, 0o640));
         self.push(found.at(self.setup.place(line)));
     }

@@ -3,6 +3,7 @@
 use super::{Code, Exam, Finding, fix::Fix};
 use crate::{
     config::nearest,
+    diag::shell_path,
     mosquitto_conf::{Directive, Reading},
 };
 
@@ -197,7 +198,9 @@ impl Exam<'_> {
                 Some(meant) => found
                     .help(format!("did you mean `{}`?", meant.display()))
                     .fix(Fix::value(line, &meant.display().to_string())),
-                None => found.help(format!("`sudo mkdir -p {}`, or take the line out", error.path.display())),
+                None => {
+                    found.help(format!("`sudo mkdir -p {}`, or take the line out", shell_path(&error.path)))
+                }
             };
             self.push(found.at(self.setup.place(line)));
         }

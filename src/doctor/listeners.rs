@@ -5,7 +5,7 @@ use super::{
     fix::Fix,
     setup::{is_ours, is_plugin},
 };
-use crate::mosquitto_conf::is_true;
+use crate::{diag::shell_path, mosquitto_conf::is_true};
 
 impl Exam<'_> {
     pub(super) fn listeners(&mut self) {
@@ -144,5 +144,5 @@ pub(super) fn commented_out(listener: &Listener) -> String {
     numbers.sort_unstable();
     numbers.dedup();
     let marks: Vec<String> = numbers.iter().map(|number| format!("{number}s/^/# /")).collect();
-    format!("sudo sed -i.old '{}' {}", marks.join("; "), line.file.display())
+    format!("sudo sed -i.old '{}' {}", marks.join("; "), shell_path(&line.file))
 }

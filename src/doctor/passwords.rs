@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::{Code, Exam, Finding, fix::Fix, reach, setup::is_ours};
 use crate::{
-    diag::Report,
+    diag::{Report, shell_path, shell_word},
     fs as files,
     mosquitto_conf::Directive,
     password::{self, Kind},
@@ -30,7 +30,7 @@ impl Exam<'_> {
                 reach::access(&text.metadata)
             );
             let found = Finding::warning(Code::PasswordsReadable, message)
-                .help(format!("sudo chgrp {group} {0} && sudo chmod 640 {0}", path.display()))
+                .help(format!("sudo chgrp {group} {0} && sudo chmod 640 {0}", shell_path(path)))
                 .fix(Fix::access(path, &group, 0o640));
             self.push(found.at(place.clone()));
         }
@@ -59,7 +59,7 @@ impl Exam<'_> {
                 .help(if guarded {
                     "take this line out and name the file in citronella.toml: `[auth] password_file`; the plugin reads such hashes".to_owned()
                 } else {
-                    format!("give each a hash that it reads: sudo mosquitto_passwd {} {first}", path.display())
+                    format!("give each a hash that it reads: sudo mosquitto_passwd {} {}", shell_path(path), shell_word(first))
                 });
             self.push(found.at(place.clone()));
         }
@@ -71,7 +71,7 @@ impl Exam<'_> {
                 first.message
             );
             let found = Finding::error(Code::PasswordLine, message)
-                .help(format!("let `sudo mosquitto_passwd {} NAME` write the line", path.display()));
+                .help(format!("let `sudo mosquitto_passwd {} NAME` write the line", shell_path(path)));
             self.push(found.at(place));
         }
     }

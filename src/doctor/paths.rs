@@ -13,7 +13,10 @@ use super::{
     reach::{Blocked, Want},
     setup::is_ours,
 };
-use crate::mosquitto_conf::{Directive, is_true};
+use crate::{
+    diag::shell_path,
+    mosquitto_conf::{Directive, is_true},
+};
 
 const FILES: &[&str] = &[
     "cafile",
@@ -124,13 +127,13 @@ impl Exam<'_> {
         let found = if blocked.is_file {
             let mode = (blocked.metadata.mode() & 0o7777) | 0o040;
             found
-                .help(format!("sudo chgrp {group} {0} && sudo chmod g+r {0}", path.display()))
+                .help(format!("sudo chgrp {group} {0} && sudo chmod g+r {0}", shell_path(path)))
                 .fix(Fix::access(path, &group, mode & !0o007))
         } else {
             let name = path.file_name().unwrap_or_default();
             found.help(format!(
                 "keep it where the broker gets to: `sudo install -o root -g {group} -m 640 {} /etc/mosquitto/certs/`, and write `{} /etc/mosquitto/certs/{}`",
-                path.display(),
+                shell_path(path),
                 line.key,
                 name.display(),
             ))
@@ -149,7 +152,7 @@ impl Exam<'_> {
                 "sudo install -d -o {0} -g {1} -m 755 {2}",
                 user.name,
                 user.group(),
-                folder.display()
+                shell_path(folder)
             ));
             self.push(found.at(self.setup.place(line)));
         } else if let Err(blocked) = user.reaches(folder, Want::Write) {
@@ -163,7 +166,7 @@ impl Exam<'_> {
                 "sudo chown {}:{} {}",
                 user.name,
                 user.group(),
-                folder.display()
+                shell_path(folder)
             ));
             self.push(found.at(self.setup.place(line)));
         }

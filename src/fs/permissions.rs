@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::diag::{Code, Diagnostic, shell_word};
+use crate::diag::{Code, Diagnostic, shell_path};
 
 /// What a file holds; decides whether strangers may read it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -119,7 +119,7 @@ impl Fault {
 
 /// A line to paste, in backticks.
 fn line(command: &str, path: &Path) -> String {
-    format!("`{command} {}`", shell_word(&path.display().to_string()))
+    format!("`{command} {}`", shell_path(path))
 }
 
 fn writer(metadata: &Metadata, user: u32) -> Option<Fault> {

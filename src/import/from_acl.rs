@@ -3,6 +3,8 @@
 //! The broker asks a user's own lines first, denials before the others, then the patterns alike; so a user's own allow
 //! beats the denial of a pattern. Here a denial beats every allow.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{
     Choices, Code, File, Loss, Note, Person, Renames, acl_file,
     acl_file::{Access, AclFile, Entry},
@@ -67,9 +69,11 @@ pub(super) fn draft(
             .join(" and "),
         ..Draft::default()
     };
+    let blocks: HashMap<&str, &Vec<Entry>> =
+        file.users.iter().map(|(name, _, entries)| (&**name, entries)).collect();
     for person in &people {
-        let own = file.users.iter().find(|(name, ..)| *name == person.name);
-        let mut block = own.map_or_else(Block::default, |(_, _, entries)| work.own(entries));
+        let own = blocks.get(&*person.name).copied();
+        let mut block = own.map_or_else(Block::default, |entries| work.own(entries));
         let mut roles = Vec::new();
         if is_renamed(person) {
             // Who has `+` or `#` in the name is refused by the broker before it looks at the patterns.
@@ -80,7 +84,7 @@ pub(super) fn draft(
         } else if dangerous && !shared.rules.is_empty() {
             roles.push(PATTERNS.to_owned());
         }
-        if let Some((_, _, entries)) = own {
+        if let Some(entries) = own {
             work.note_conflicts(&person.name, entries, &needed);
         }
         draft.devices.push(Device {
@@ -113,10 +117,11 @@ fn is_renamed(person: &Person) -> bool {
 /// Everybody who is named, those with a password first.
 fn people(file: &AclFile, users: &[User], renames: &mut Renames) -> Vec<Person> {
     let with = users.iter().map(|user| (user.name.clone(), user.line, Some(user.hash.clone())));
+    let named: HashSet<&str> = users.iter().map(|user| &*user.name).collect();
     let only = file
         .users
         .iter()
-        .filter(|(name, ..)| users.iter().all(|user| user.name != *name))
+        .filter(|(name, ..)| !named.contains(&**name))
         .map(|(name, line, _)| (name.clone(), *line, None));
     let all: Vec<(String, u32, Option<String>)> = with.chain(only).collect();
     let devices = renames.devices(all.iter().map(|(name, ..)| &**name));

@@ -5,7 +5,7 @@ use std::io;
 use rustls::AlertDescription;
 
 use super::{Cause, Question, tls};
-use crate::{doctor::Cert, mqtt::MqttError};
+use crate::{diag::shell_word, doctor::Cert, mqtt::MqttError};
 
 const LOG: &str = "the broker's log has the reason, in a line that begins with `citronella:` if Citronella guards it: sudo tail /var/log/mosquitto/mosquitto.log";
 const DOCTOR: &str = "on the broker's machine: sudo citronella doctor";
@@ -25,6 +25,7 @@ pub(super) fn alert(question: &Question, alert: AlertDescription, asked: bool) -
     };
     let view = &leaf.view;
     let name = leaf.name();
+    let word = shell_word(name);
     let now = question.now.0;
     match alert {
         AlertDescription::CertificateRequired => certificate_required(question, observed),
@@ -33,15 +34,15 @@ pub(super) fn alert(question: &Question, alert: AlertDescription, asked: bool) -
         AlertDescription::UnsupportedCertificate => {
             let purposes = if view.extended_key_usage.is_empty() { "another purpose".to_owned() } else { view.extended_key_usage.join(" and ") };
             Cause::new("wrong-purpose", format!("the certificate of `{name}` is made for {purposes}, not for a client (clientAuth)"), observed)
-                .help(format!("give the device one that is: sudo citronella cert issue {name}"))
+                .help(format!("give the device one that is: sudo citronella cert issue {word}"))
         }
         AlertDescription::CertificateRevoked => {
             Cause::new("revoked", format!("the broker's CRL says that the certificate of `{name}` is revoked"), observed)
-                .help(format!("if the device is back and trusted: sudo citronella cert issue {name} gives it a new one; a revoked one stays revoked"))
+                .help(format!("if the device is back and trusted: sudo citronella cert issue {word} gives it a new one; a revoked one stays revoked"))
         }
         AlertDescription::CertificateExpired if view.not_after.as_second() < now => {
             Cause::new("certificate-expired", format!("the certificate of `{name}` ended at {}", view.not_after), observed)
-                .help(format!("give the device the next one: sudo citronella cert issue {name}"))
+                .help(format!("give the device the next one: sudo citronella cert issue {word}"))
         }
         AlertDescription::CertificateExpired => Cause::new(
             "crl-expired",
@@ -96,14 +97,15 @@ fn recreated(name: &str, observed: String) -> Cause {
         format!("the broker's authority has the name of the one that signed the certificate of `{name}`, and another key: it was made anew"),
         observed,
     )
-    .help(format!("give the device a certificate of the present one: sudo citronella cert issue {name}"))
+    .help(format!("give the device a certificate of the present one: sudo citronella cert issue {}", shell_word(name)))
 }
 
 /// From nobody that the broker believes, or nobody for whom it has a CRL.
 fn unknown_authority(question: &Question, leaf: &Cert, observed: String) -> Cause {
     let name = leaf.name();
+    let word = shell_word(name);
     let anew =
-        format!("give the device a certificate of the broker's authority: sudo citronella cert issue {name}");
+        format!("give the device a certificate of the broker's authority: sudo citronella cert issue {word}");
     let chain = question.identity.as_ref().map_or(&[][..], |identity| &*identity.chain);
     let mut above = question.trust.iter().chain(chain.iter().skip(1));
     if above.any(|cert| cert.has_signed(leaf) == Some(true) && cert.is_named_by(leaf)) {
@@ -208,14 +210,14 @@ fn not_authorised(question: &Question, observed: String) -> Cause {
     let Some(identity) = &question.identity else {
         let given = question.password.is_some();
         return match &question.username {
-            Some(name) if given => cause(
-                "not-authorised",
-                format!("user name and password of `{name}` are not accepted"),
-            )
-            .help(format!(
-                "is the password right? On the broker's machine: sudo citronella password verify {name}"
-            ))
-            .help(LOG),
+            Some(name) if given => {
+                cause("not-authorised", format!("user name and password of `{name}` are not accepted"))
+                    .help(format!(
+                        "is the password right? On the broker's machine: sudo citronella password verify {}",
+                        shell_word(name)
+                    ))
+                    .help(LOG)
+            }
             Some(name) => {
                 cause("not-authorised", format!("`{name}` came without a password and is not let in"))
                     .help("give it with --password-file FILE")
@@ -248,7 +250,7 @@ fn not_authorised(question: &Question, observed: String) -> Cause {
         .help("leave the user name out, or let it be that of the certificate");
     }
     cause("not-authorised", format!("TLS was fine, and the broker does not let `{name}` in"))
-        .help(format!("is it in the registry, active, and is this certificate one of its own? On the broker's machine: sudo citronella device show {name}"))
+        .help(format!("is it in the registry, active, and is this certificate one of its own? On the broker's machine: sudo citronella device show {}", shell_word(name)))
         .help(LOG)
 }
 
@@ -262,5 +264,9 @@ pub(super) fn not_allowed(question: &Question, (verb, topic): (&str, &str), code
         format!("`{name}` may not {verb} `{topic}`"),
         format!("reason code {code:#04x}"),
     )
-    .help(format!("why, and what would allow it: sudo citronella explain {name} {verb} '{topic}'"))
+    .help(format!(
+        "why, and what would allow it: sudo citronella explain {} {verb} {}",
+        shell_word(name),
+        shell_word(topic)
+    ))
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError, Error};
 
 use super::{Cause, Question, Target, tls};
-use crate::doctor::Cert;
+use crate::{diag::shell_word, doctor::Cert};
 
 const DOCTOR: &str = "on the broker's machine: sudo citronella doctor";
 const ANEW: &str = "have a new certificate made on the broker's machine, good for every name and address of it: sudo citronella broker issue (where Citronella made none before: sudo citronella init --take-port)";
@@ -199,13 +199,13 @@ fn name(question: &Question, leaf: &Cert, observed: String) -> Cause {
     let mut options: Vec<String> = Vec::new();
     for name in &leaf.view.alternative_names {
         match name.split_once(':') {
-            Some(("DNS", name)) => options.push(format!("--name {name}")),
-            Some(("IP", address)) => options.push(format!("--address {address}")),
+            Some(("DNS", name)) => options.push(format!("--name {}", shell_word(name))),
+            Some(("IP", address)) => options.push(format!("--address {}", shell_word(address))),
             _ => {}
         }
     }
     let option = if question.target.is_address() { "--address" } else { "--name" };
-    options.push(format!("{option} {host}"));
+    options.push(format!("{option} {}", shell_word(host)));
     cause.help(format!(
         "or have one made that is good for this too, on the broker's machine: sudo citronella broker issue {}",
         options.join(" ")

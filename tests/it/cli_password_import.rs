@@ -84,6 +84,25 @@ fn a_password_that_is_there_is_replaced_only_when_asked() {
 }
 
 #[test]
+fn names_that_could_not_stand_beside_each_other_are_left_out_before_and_after() {
+    let home = Home::with_devices("version = 1\n\n[Phone]\n");
+    passwd(&home, "users", &[("phone", "one"), ("u1", "two"), ("U1", "three"), ("version", "four")]);
+    for more in [&["--dry-run"][..], &[]] {
+        let line = [&["password", "import", "users", "--add-devices", "sensor"], more].concat();
+        let outcome = home.run(&line);
+        assert_eq!(outcome.status, Some(1), "{outcome:?}");
+        for says in [
+            "line 1: `phone` differs from `Phone` in capital letters only",
+            "line 3: `U1` differs from `u1` in capital letters only",
+            "line 4: no device can be called `version`",
+        ] {
+            assert!(outcome.stdout.contains(says), "{says}: {outcome:?}");
+        }
+    }
+    assert!(right(&home, "u1", "two"));
+}
+
+#[test]
 fn what_the_plugin_could_not_verify_changes_nothing() {
     let home = Home::with_devices(DEVICES);
     passwd(&home, "good", &[("phone", "one")]);

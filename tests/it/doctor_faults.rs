@@ -322,3 +322,27 @@ fn what_cannot_be_looked_at_is_status_2_and_consent_is_asked_for() {
     assert_eq!(outcome.status, Some(2), "nobody to ask: {outcome:?}");
     assert_eq!(fs::read_to_string(ward.path("mosquitto.conf")).unwrap(), "user root\nlistenr 1883\n");
 }
+
+#[test]
+fn what_is_to_be_typed_names_files_as_one_word() {
+    let ward = Ward::new();
+    ward.sound();
+    ward.sh("mkdir 'my;id' && mv *.crt broker.key 'my;id' && cp away/ca.key 'my;id/it''s.key' && echo 01 > 'my;id/x y;id;.srl'");
+    ward.conf(
+        "listener 8883\ncafile DIR/my;id/ca.crt\ncertfile DIR/my;id/broker.crt\nkeyfile DIR/my;id/broker.key\n\
+         require_certificate true\nuse_identity_as_username true\n",
+    );
+    ward.mode("my;id/broker.key", 0o644);
+    let shown: String = ward
+        .findings()
+        .iter()
+        .flat_map(|found| found["help"].as_array().unwrap().clone())
+        .map(|help| help.to_string())
+        .collect();
+    let folder = ward.path("my;id");
+    for (command, file) in [("rm", "x y;id;.srl"), ("mv", "its.key"), ("640", "broker.key")] {
+        let line = format!("{command} '{}'", folder.join(file).display());
+        assert!(shown.contains(&line), "{line} is not in {shown}");
+    }
+    assert!(!shown.contains(&format!(" {}", folder.display())), "{shown}");
+}

@@ -88,10 +88,14 @@ impl fmt::Display for Imported<'_> {
                 writeln!(f, "{verb}  {}  {}{begun}", told.name, told.credentials)?;
             }
         }
-        let would = if self.dry_run { "would be" } else { "are" };
-        write!(f, "{} {would} registered", devices(new))?;
+        let would = |count| match count {
+            _ if self.dry_run => "would be",
+            1 => "is",
+            _ => "are",
+        };
+        write!(f, "{} {} registered", devices(new), would(new))?;
         if completed > 0 {
-            write!(f, ", {completed} {would} completed")?;
+            write!(f, ", {completed} {} completed", would(completed))?;
         }
         if there > 0 {
             write!(f, ", {there} {} there already", if there == 1 { "is" } else { "are" })?;

@@ -176,9 +176,10 @@ fn columns(source: &Arc<Source>, header: &StringRecord, report: &mut Report) -> 
             }
             _ => None,
         };
-        let key = match column {
+        let key = match &column {
             Some(Column::Roles) => "role".to_owned(),
-            Some(Column::Attribute(_)) => title.to_owned(),
+            // The names of attributes are told apart by their case.
+            Some(Column::Attribute(name)) => format!("{ATTRIBUTE}{name}"),
             _ => title.to_ascii_lowercase(),
         };
         if column.is_none() {

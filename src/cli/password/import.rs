@@ -1,6 +1,10 @@
 //! `citronella password import`: hashes that `mosquitto_passwd` made, for devices that exist.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    path::PathBuf,
+};
 
 use citronella::{
     config::suggestion,
@@ -119,10 +123,11 @@ pub(super) fn import(world: &World, output: &Output, import: &Import) -> Answer 
         });
     }
     let mut told: Vec<Told> = report.iter().filter_map(skipped).collect();
+    let mut names = Names::of(&before);
     let wanted: Vec<(User, Outline)> = users
         .into_iter()
         .filter_map(|user| {
-            let judged = judge(&before, import, &user);
+            let judged = judge(&before, import, &user).and_then(|outcome| names.admit(&user.name, outcome));
             let (outcome, reason) = judged.map_or_else(|why| (Outline::LeftOut, Some(why)), |it| (it, None));
             told.push(Told { name: user.name.to_string(), line: line(&source, &user), outcome, reason });
             matches!(outcome, Outline::Set | Outline::Added).then_some((user, outcome))
@@ -169,6 +174,37 @@ fn skipped(found: &Diagnostic) -> Option<Told> {
     let name = if found.code == Some(Code::SkippedLine) { "" } else { name };
     let reason = Some(found.message.clone());
     Some(Told { name: name.to_owned(), line, outcome: Outline::LeftOut, reason })
+}
+
+/// Names that are taken, by how they are told apart: without regard to capital letters.
+struct Names(HashMap<String, String>);
+
+impl Names {
+    fn of(registry: &Snapshot) -> Self {
+        let names = registry.devices().map(|device| device.name().as_str());
+        Self(names.map(|name| (name.to_ascii_lowercase(), name.to_owned())).collect())
+    }
+
+    /// Whether a device that is to be added can have its name; then it has it.
+    fn admit(&mut self, name: &str, outcome: Outline) -> Result<Outline, String> {
+        if outcome != Outline::Added {
+            return Ok(outcome);
+        }
+        if name.eq_ignore_ascii_case("version") {
+            return Err(format!(
+                "no device can be called `{name}`: the registry's own `version` stands there"
+            ));
+        }
+        match self.0.entry(name.to_ascii_lowercase()) {
+            Entry::Occupied(taken) => {
+                Err(format!("`{name}` differs from `{}` in capital letters only", taken.get()))
+            }
+            Entry::Vacant(free) => {
+                free.insert(name.to_owned());
+                Ok(outcome)
+            }
+        }
+    }
 }
 
 /// What is to become of a user; or why nothing.

@@ -52,6 +52,7 @@ fn a_header_is_needed_and_understood() {
         ("name,rolle\nx,\n", "did you mean `role`?"),
         ("name,client_id\nx,\n", "no column is called `client_id`"),
         ("name,role,roles\nx,,\n", "`roles` stands here twice"),
+        ("name,attr.site,ATTR.site\nx,a,b\n", "`ATTR.site` stands here twice"),
         ("name,attr.\nx,\n", "no column is called `attr.`"),
         ("name\n", "no devices"),
     ] {
