@@ -1,11 +1,8 @@
 //! `citronella cert`: certificates of devices, and the record of all that was issued.
 
-use std::{fmt, fs};
+use std::fmt;
 
-use citronella::pki::{
-    Authority, Entry, Kind, Reason, State,
-    inspect::{self, CertificateView},
-};
+use citronella::pki::{Authority, Entry, Kind, Reason, State};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -20,6 +17,7 @@ mod options;
 mod order;
 mod renew;
 mod revoke;
+mod show;
 mod sign;
 mod verify;
 
@@ -69,15 +67,14 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "TIME")]
         expiring: Option<Span>,
     },
-    /// Show what stands in certificates: of a file, a serial number, a SHA-256, or a device
+    /// Show what stands in a file, or in what was issued: by serial number, SHA-256, or the name of a device or broker
+    ///
+    /// Files of certificates, signing requests, keys, revocation lists and PKCS#12 stores, PEM or DER. Of a key its kind
+    /// and its public half are told, never the key.
     #[command(
-        after_help = "Examples:\n  citronella cert show thunder10\n  citronella cert show thunder10/thunder10.crt"
+        after_help = "Examples:\n  citronella cert show thunder10\n  citronella cert show thunder10/thunder10.crt\n  citronella cert show thunder10/thunder10.key"
     )]
-    Show {
-        /// What to show; a file if there is one of that name
-        #[arg(value_name = "FILE|SERIAL|SHA256|NAME")]
-        which: String,
-    },
+    Show(show::Show),
     /// Tell whether a certificate would be accepted, and if not, why and what to do
     #[command(
         after_help = "Examples:\n  citronella cert verify /etc/citronella/tls/broker.crt --purpose broker\n  citronella cert verify thunder10/thunder10.crt \\\n    --purpose device --ca thunder10/ca.crt"
@@ -94,7 +91,7 @@ pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
         Verb::Verify(asked) => verify::verify(world, output, &asked),
         Verb::Revoke(revoke) => revoke::revoke(world, output, &revoke),
         Verb::List { name, expiring } => list(world, output, name.as_deref(), expiring),
-        Verb::Show { which } => show(world, output, &which),
+        Verb::Show(asked) => show::show(world, output, &asked),
     }
 }
 
@@ -183,34 +180,5 @@ fn list(world: &World, output: &Output, name: Option<&str>, expiring: Option<Spa
         })
         .collect();
     output.result(&Table(entries, now), &json)?;
-    Ok(Outcome::Yes)
-}
-
-struct Shown<'a>(&'a [CertificateView]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, view) in self.0.iter().enumerate() {
-            if number > 0 {
-                f.write_str("\n\n")?;
-            }
-            write!(f, "{view}")?;
-        }
-        Ok(())
-    }
-}
-
-fn show(world: &World, output: &Output, which: &str) -> Answer {
-    let mut views = Vec::new();
-    if fs::metadata(which).is_ok_and(|found| found.is_file()) {
-        let bytes = fs::read(which).map_err(|error| Failure::file(which.as_ref(), &error))?;
-        views = inspect::certificates(&bytes).map_err(|error| Failure::new(format!("{which}: {error}")))?;
-    } else {
-        let authority = world.authority()?;
-        for entry in find(&authority, which, |_| true)? {
-            views.extend(inspect::certificates(authority.certificate_of(&entry)?.as_bytes())?);
-        }
-    }
-    output.result(&Shown(&views), &views)?;
     Ok(Outcome::Yes)
 }

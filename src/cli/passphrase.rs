@@ -127,6 +127,26 @@ impl KeyPassphrase {
     }
 }
 
+/// Where the passphrase of a file that is looked into comes from.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct FilePassphrase {
+    /// File with the passphrase of a key or a PKCS#12 store in its first line [env: CITRONELLA_KEY_PASSPHRASE has the passphrase itself]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl FilePassphrase {
+    /// Without asking anybody.
+    pub(crate) fn given(&self) -> Result<Option<Secret>, Failure> {
+        given(self.passphrase_file.as_ref(), None, KEY_VARIABLE)
+    }
+
+    /// At the terminal.
+    pub(crate) fn ask(&self, file: &str) -> Result<Secret, Failure> {
+        prompt(&format!("passphrase of {file}: "), "--passphrase-file or CITRONELLA_KEY_PASSPHRASE")
+    }
+}
+
 /// The passphrase of a key that exists, asked at the terminal.
 pub(crate) fn of_key(key: &str) -> Result<Secret, Failure> {
     prompt(&format!("passphrase of {key}: "), "--key-passphrase-file or CITRONELLA_KEY_PASSPHRASE")

@@ -1,11 +1,13 @@
 //! Changes to the registry, each one locked, checked as a whole and written in one step.
 
+use std::path::Path;
+
 use citronella::{
     ident::DeviceName,
     policy::{Index, Request},
     registry::{
         Certificates, Device, Fingerprint, State,
-        edit::{EditError, Editor, NewDevice},
+        edit::{self, EditError, Editor, NewDevice},
     },
     snapshot::Snapshot,
 };
@@ -24,6 +26,16 @@ pub(crate) fn change(
     change(&mut editor).map_err(failure)?;
     editor.save(|text| Snapshot::load_with_registry(world.config(), text).report).map_err(failure)?;
     Ok(())
+}
+
+/// Adds devices to the registry file if all files can still be used with them.
+pub(crate) fn append<'a>(
+    world: &World,
+    registry: &Path,
+    devices: impl IntoIterator<Item = (&'a DeviceName, &'a NewDevice)>,
+) -> Result<(), Failure> {
+    edit::append(registry, devices, |text| Snapshot::load_with_registry(world.config(), text).report)
+        .map_err(failure)
 }
 
 /// The findings belong to the message: they say what is wrong with the change.

@@ -21,7 +21,7 @@ use x509_parser::{
 use super::{
     sign::{fingerprint, hex},
     subject::Subject,
-    when,
+    tasmota, when,
 };
 use crate::diag::Visible;
 
@@ -82,6 +82,8 @@ pub struct CertificateView {
     pub sha256: String,
     /// Of the public key's DER, lower-case hexadecimal: what a certificate and its key have in common.
     pub public_sha256: String,
+    /// What Tasmota's `MqttFingerprint` takes for a broker with this certificate; `None` for keys that it does not take.
+    pub tasmota_fingerprint: Option<String>,
 }
 
 /// All certificates of a PEM file in their order, or the one of a DER file. At least one.
@@ -162,6 +164,7 @@ pub fn certificate(der: &[u8]) -> Option<CertificateView> {
         signature: algorithm(&certificate.signature_algorithm),
         sha256: fingerprint(own),
         public_sha256: fingerprint(certificate.public_key().raw),
+        tasmota_fingerprint: tasmota::fingerprint(certificate.public_key()),
     };
     view.read_extensions(&certificate);
     Some(view)
@@ -190,6 +193,13 @@ impl CertificateView {
     }
 }
 
+impl CertificateView {
+    fn may_be_a_brokers(&self) -> bool {
+        let purposes = &self.extended_key_usage;
+        !self.is_ca && (purposes.is_empty() || purposes.iter().any(|purpose| purpose == "serverAuth"))
+    }
+}
+
 impl fmt::Display for CertificateView {
     /// Lines of `label  value`, without a final line end; text of others cannot start a line of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,6 +223,11 @@ impl fmt::Display for CertificateView {
             ("key id", self.subject_key_id.clone().unwrap_or_default()),
             ("issuer's key id", self.authority_key_id.clone().unwrap_or_default()),
             ("sha256", self.sha256.clone()),
+            ("public sha256", self.public_sha256.clone()),
+            (
+                "for Tasmota",
+                self.tasmota_fingerprint.clone().filter(|_| self.may_be_a_brokers()).unwrap_or_default(),
+            ),
         ];
         write!(f, "{:<16} X.509 v{}", "certificate", self.version)?;
         for (label, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
@@ -298,7 +313,7 @@ pub(crate) fn extension(found: &ParsedExtension<'_>) -> Option<String> {
 }
 
 /// The key's kind and size.
-fn key(info: &SubjectPublicKeyInfo<'_>) -> String {
+pub(super) fn key(info: &SubjectPublicKeyInfo<'_>) -> String {
     let curve =
         || info.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| oid.to_string());
     match info.parsed() {

@@ -164,7 +164,7 @@ impl PrivateKey {
     }
 
     /// Reads PKCS#8 DER, either version.
-    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         Self::of(Pair::from_pkcs8(der)?)
     }
 

@@ -36,9 +36,11 @@ mod public;
 mod reason;
 mod request;
 mod rollover;
+pub mod show;
 mod sign;
 mod store;
 mod subject;
+mod tasmota;
 pub mod verify;
 pub(crate) mod when;
 

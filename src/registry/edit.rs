@@ -19,7 +19,7 @@ use crate::{
     fs::{self, Locked, ReadError, ReplaceError},
     password::PasswordHash,
 };
-pub use new::{NewCertificate, NewCertificates, NewDevice};
+pub use new::{NewCertificate, NewCertificates, NewDevice, append};
 use toml_text::{LineEnds, one_line, remove_key, set, space};
 
 /// A registry file that is being changed. Nobody else of ours changes it until this value is dropped; nothing

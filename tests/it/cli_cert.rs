@@ -222,7 +222,6 @@ fn show_refuses_what_is_no_certificate_in_one_line() {
         ("zeros", "no certificate"),
         ("deep.der", "no certificate"),
         ("long.der", "no certificate"),
-        ("lamp/lamp.key", "private key"),
         ("nothing/there", "nothing that is in force"),
     ] {
         let outcome = home.run(&["cert", "show", file]);

@@ -209,7 +209,7 @@ fn a_phone_gets_its_password_as_the_readme_says() {
 }
 
 /// Every verb: what stands between `citronella` and its options.
-const VERBS: [&[&str]; 33] = [
+const VERBS: [&[&str]; 36] = [
     &["init"],
     &["device", "add"],
     &["device", "list"],
@@ -239,11 +239,17 @@ const VERBS: [&[&str]; 33] = [
     &["password", "set"],
     &["password", "generate"],
     &["password", "verify"],
+    &["password", "import"],
+    &["device", "import"],
+    &["device", "export"],
     &["status"],
     &["check"],
     &["explain"],
     &["test"],
 ];
+
+/// As `mosquitto_passwd` writes it.
+const SHA512: &str = "$6$c2FsdHNhbHRzYWx0$UJzwhk0wOKEH9rqVh5wfmp9uRVHTMFcrVSzV6T63dHuPYoqJkzJ+fVD07EhJlkM03bbAYU2OiByi9OmeHDSw8g==";
 
 #[test]
 fn the_examples_in_the_help_work() {
@@ -273,6 +279,11 @@ fn the_examples_in_the_help_work() {
                 ]);
             }
             home.write("phone.password", "a password\n");
+            home.write("devices.csv", "name,role\nlamp,sensor\n");
+            home.write("passwd", format!("thunder10:{SHA512}\n"));
+            if verb.contains(&"export") {
+                fs::remove_file(home.path("devices.csv")).unwrap();
+            }
             home.write(
                 "policy.test.toml",
                 "config = \"etc/citronella.toml\"\n[[test]]\ndevice = \"phone\"\nallow = { subscribe = [\"sensors/#\"] }\n",
@@ -298,6 +309,7 @@ fn the_examples_in_the_help_work() {
                 .replace("7efc7237585c72037770f3a958202951", &serial)
                 .replace("/media/stick", "stick")
                 .replace("/etc/citronella/", "etc/")
+                .replace("/etc/mosquitto/passwd", "passwd")
                 .replace("--key-passphrase", "--key-passphrase-file phone.password")
                 .replace(
                     "citronella init",

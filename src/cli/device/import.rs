@@ -24,6 +24,7 @@ use crate::{
 };
 use plan::{Plan, Todo};
 
+mod compare;
 mod plan;
 mod work;
 

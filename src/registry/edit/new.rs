@@ -1,12 +1,19 @@
 //! Devices that are not there yet: one, or thousands in one step.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use toml_edit::{DocumentMut, InlineTable, Item, Table};
 
-use super::{EditError, Editor, certificates::list, set_password_of, set_roles_of, toml_text::one_line};
+use super::{
+    EditError, Editor,
+    certificates::list,
+    set_password_of, set_roles_of,
+    toml_text::{LineEnds, one_line},
+};
 use crate::{
     clock::UnixSeconds,
+    diag::Report,
+    fs::{self, Locked},
     ident::DeviceName,
     registry::{Auth, Fingerprint, Password, State},
 };
@@ -86,6 +93,34 @@ impl NewDevice {
         rendered.insert(name.as_str(), Item::Table(table));
         Ok(format!("\n{rendered}"))
     }
+}
+
+/// Adds devices at the end of the registry file at `path` if `check` finds no error in the whole text, in one step.
+/// What stands there is not read as TOML here, which takes much memory for a large fleet: it is `check` that finds a
+/// name that is taken.
+///
+/// # Errors
+///
+/// The file cannot be read, the check found an error, or the file cannot be replaced; then it is as it was.
+pub fn append<'a>(
+    path: &Path,
+    devices: impl IntoIterator<Item = (&'a DeviceName, &'a NewDevice)>,
+    check: impl FnOnce(&str) -> Report,
+) -> Result<(), EditError> {
+    let locked = Locked::new(path)?;
+    let mut text = fs::read(locked.path(), fs::MAX_FILE_BYTES)?.text;
+    let lines = LineEnds::of(&text);
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push_str(&lines.restore("\n"));
+    }
+    for (name, device) in devices {
+        text.push_str(&lines.restore(&device.to_toml(name)?));
+    }
+    let report = check(&text);
+    if report.has_errors() {
+        return Err(EditError::Refused(report));
+    }
+    Ok(locked.replace(text.as_bytes())?)
 }
 
 impl Editor {

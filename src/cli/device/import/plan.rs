@@ -1,7 +1,7 @@
 //! What an import is to do, and everything that keeps it from being done.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +15,7 @@ use citronella::{
     ident::{DeviceName, MAX_COMMON_NAME_CHARS},
     password::{self, PasswordHash},
     pki::{
-        Authority, Entry, IssueError, Kind,
+        Authority, Entry, IssueError,
         bundle::{self, FolderError},
     },
     registry::{
@@ -27,16 +27,16 @@ use citronella::{
 };
 use jiff::Timestamp;
 
-use super::{Import, Outline, Told};
+use super::{
+    Import, Outline, Told,
+    compare::{Standing, compare},
+};
 use crate::{
     cert, check,
-    device::{
-        sheet::{self, Certificate, Credentials, Row},
-        view::roles,
-    },
+    device::sheet::{self, Certificate, Credentials, Row},
     output::{Failure, Output},
+    registry,
     rights::Rights,
-    shell,
     world::World,
 };
 
@@ -46,9 +46,10 @@ pub(super) struct Plan {
     pub(super) todo: Vec<Todo>,
     /// Devices that are as the file says.
     there: Vec<Row>,
-    /// What the files come to afterwards.
-    pub(super) after: Snapshot,
     pub(super) authority: Option<Authority>,
+    pub(super) registry: PathBuf,
+    /// Devices that were registered before.
+    pub(super) registered: usize,
 }
 
 /// A device that is to be registered, or completed.
@@ -60,6 +61,10 @@ pub(super) struct Todo {
     pub(super) folder: Option<PathBuf>,
     /// What an interrupted run has put there.
     pub(super) found: Option<Found>,
+    /// A topic to which the device may publish.
+    pub(super) topic: String,
+    /// Whether the registry is to list its certificate.
+    is_listed: bool,
 }
 
 /// Credentials in a folder that the registry does not have.
@@ -73,13 +78,20 @@ impl Todo {
         self.row.credentials.certificate == Certificate::Own
     }
 
-    /// Whether its certificate is to be listed in the registry: not where all are accepted that name it.
-    pub(super) fn is_listed(&self, snapshot: &Snapshot) -> bool {
-        let any = match snapshot.device(self.row.name.as_str()) {
-            Some(device) if self.known => *device.certificates() == Certificates::Any,
-            _ => snapshot.settings().default_certificates == DefaultCertificates::Any,
+    fn new(row: Row, known: Option<&Device>, snapshot: &Snapshot) -> Self {
+        // Where all are accepted that name it, a list would take that away.
+        let any = match known {
+            Some(device) => *device.certificates() == Certificates::Any,
+            None => snapshot.settings().default_certificates == DefaultCertificates::Any,
         };
-        self.wants_certificate() && (!any || self.row.credentials.password)
+        let own = row.credentials.certificate == Certificate::Own;
+        let is_listed = own && (!any || row.credentials.password);
+        Self { row, known: known.is_some(), folder: None, found: None, topic: String::new(), is_listed }
+    }
+
+    /// Its certificate, if the registry is to list it.
+    pub(super) fn listed(&self, certificate: Option<&NewCertificate>) -> Option<NewCertificate> {
+        certificate.filter(|_| self.is_listed).cloned()
     }
 
     /// The device as it is to stand in the registry.
@@ -125,7 +137,13 @@ impl Plan {
         let report = draft.report;
         let (errors, _) = report.count();
         match after {
-            Some(after) if errors == 0 => Ok(Self { source, todo, there, after, authority }),
+            Some(after) if errors == 0 => {
+                for todo in &mut todo {
+                    todo.topic = registry::topic_to_try(&after, todo.row.name.as_str());
+                }
+                let registry = snapshot.settings().registry_file.clone();
+                Ok(Self { source, todo, there, authority, registry, registered: snapshot.devices().len() })
+            }
             _ => {
                 let mistakes =
                     if errors == 1 { "1 mistake".to_owned() } else { format!("{errors} mistakes") };
@@ -204,75 +222,15 @@ impl Draft<'_> {
                 continue;
             }
             match known.get(&folded(&row.name)) {
-                None => todo.push(Todo { row, known: false, folder: None, found: None }),
-                Some(device) => match self.compare(&row, device) {
+                None => todo.push(Todo::new(row, None, snapshot)),
+                Some(device) => match compare((self.snapshot, self.authority), &row, device) {
                     Ok(Standing::There) => there.push(row),
-                    Ok(Standing::Bare) => todo.push(Todo { row, known: true, folder: None, found: None }),
+                    Ok(Standing::Bare) => todo.push(Todo::new(row, Some(device), snapshot)),
                     Err((message, help)) => self.mistake(&row, message, Some(help)),
                 },
             }
         }
         (todo, there)
-    }
-
-    /// Whether a registered device is what the row says.
-    fn compare(&self, row: &Row, device: &Device) -> Result<Standing, (String, String)> {
-        let name = device.name();
-        let word = shell::name(name.as_str());
-        if *name != row.name {
-            let help = "names that differ in capital letters only are the same name".to_owned();
-            return Err((format!("`{}` is registered as `{name}`", row.name), help));
-        }
-        let set = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
-        let own = set(roles(self.snapshot, device));
-        let wanted = set(row.device.roles.iter().map(String::as_str).collect());
-        let pairs = device.attributes().iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let attributes: BTreeSet<(String, String)> = pairs.collect();
-        let different = [
-            ("roles", own != wanted),
-            ("attributes", attributes != row.device.attributes.iter().cloned().collect()),
-            ("`auth`", device.auth() != row.device.auth),
-            ("state", device.state() != row.device.state),
-        ];
-        let different: Vec<&str> =
-            different.iter().filter(|(_, found)| *found).map(|(what, _)| *what).collect();
-        if !different.is_empty() {
-            return Err((
-                format!("`{name}` is registered already, with other {}", different.join(" and other ")),
-                format!(
-                    "`citronella device set {word}` changes it, `citronella device show {word}` shows it"
-                ),
-            ));
-        }
-        let has = match device.certificates() {
-            Certificates::Listed(listed) => {
-                listed.iter().any(|certificate| !device.revoked().contains(&certificate.sha256))
-            }
-            // By the settings' default; only the ledger knows whether there is one.
-            Certificates::Any => self.authority.is_some_and(|authority| {
-                authority.valid(Kind::Device, name.as_str(), Timestamp::now()).next().is_some()
-            }),
-        };
-        let lacks_certificate = match row.credentials.certificate {
-            Certificate::None => false,
-            Certificate::Own => !has,
-            Certificate::Any => *device.certificates() != Certificates::Any,
-        };
-        let lacks_password = row.credentials.password && device.password().is_none();
-        match (lacks_certificate, lacks_password) {
-            (false, false) => Ok(Standing::There),
-            _ if !has && device.password().is_none() && row.credentials.certificate != Certificate::Any => {
-                Ok(Standing::Bare)
-            }
-            (true, _) => Err((
-                format!("`{name}` is registered already, without such a certificate"),
-                format!("`citronella cert issue {word}` makes one"),
-            )),
-            (false, true) => Err((
-                format!("`{name}` is registered already, without a password"),
-                format!("`citronella password generate {word}` makes one"),
-            )),
-        }
     }
 
     /// What the authority has against a certificate.
@@ -367,7 +325,7 @@ impl Draft<'_> {
         let mut starts = Vec::new();
         for todo in todo.iter().filter(|todo| !todo.known) {
             starts.push((text.len(), &todo.row));
-            let certificate = todo.is_listed(self.snapshot).then(|| certificate.clone());
+            let certificate = todo.listed(Some(&certificate));
             let password = todo.row.credentials.password.then(|| hash.clone());
             text.push_str(&todo.device(certificate, password).to_toml(&todo.row.name)?);
         }
@@ -385,12 +343,4 @@ impl Draft<'_> {
         }
         Ok(loaded.snapshot)
     }
-}
-
-/// How a registered device stands to its row.
-enum Standing {
-    /// It is as the row says.
-    There,
-    /// It is, but for everything to connect with.
-    Bare,
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{Import, Plan, Todo, Told};
 use crate::{
-    cert, check,
+    cert,
     output::{Failure, Output},
     progress::Progress,
     registry,
@@ -22,8 +22,11 @@ use crate::{
     world::World,
 };
 
-/// Devices in one step: the registry is written and judged as a whole so often.
+/// Devices that are certified and handed over in one step.
 const AT_ONCE: usize = 100;
+
+/// The registry is written when so much of it is new, one part in so many: each time it is judged as a whole.
+const PART: usize = 4;
 
 /// What was made for a device just now.
 #[derive(Default)]
@@ -64,32 +67,41 @@ pub(super) fn carry_out(
         cert::warn_of_host(world, output, &host);
     }
     let mut work = Work { world, import, plan: &plan, issuer, ca_pem, key_passphrase, host, port };
-    let mut told = Vec::new();
+    let mut done = Vec::with_capacity(plan.todo.len());
+    let mut registered = 0;
     let mut progress = Progress::new(output, "devices", plan.todo.len());
     for todo in plan.todo.chunks(AT_ONCE) {
-        let done = told.len();
-        work.step(todo, &mut told).map_err(|failure| {
-            failure
-                .help(format!("{done} devices are complete; doing it again goes on where this has stopped"))
+        let step = work.hand_over(todo, &mut done).and_then(|()| {
+            let due = done.len() - registered >= (plan.registered + registered) / PART;
+            if due || done.len() == plan.todo.len() {
+                work.register(registered, &done)?;
+                registered = done.len();
+            }
+            Ok(())
+        });
+        step.map_err(|failure| {
+            failure.help(format!(
+                "{registered} devices are complete; doing it again goes on where this has stopped"
+            ))
         })?;
         progress.step(todo.len());
     }
     drop(progress);
-    told.extend(plan.told_there());
-    Ok(told)
+    let told =
+        plan.todo.iter().zip(&done).map(|(todo, new)| {
+            plan.tell((&todo.row, todo.outline()), todo.folder.clone(), new.entry.as_ref())
+        });
+    Ok(told.chain(plan.told_there()).collect())
 }
 
 impl Work<'_> {
-    fn step(&mut self, todo: &[Todo], told: &mut Vec<Told>) -> Result<(), Failure> {
+    /// Makes what the next devices connect with, and their folders.
+    fn hand_over(&mut self, todo: &[Todo], done: &mut Vec<New>) -> Result<(), Failure> {
         let made = self.make(todo)?;
-        self.hand_over(todo, &made)?;
-        let new =
-            todo.iter().zip(&made).map(|(todo, made)| New::of(todo, made)).collect::<Result<Vec<_>, _>>()?;
-        self.register(todo, &new)?;
-        let told_now = todo.iter().zip(&new).map(|(todo, new)| {
-            self.plan.tell((&todo.row, todo.outline()), todo.folder.clone(), new.entry.as_ref())
-        });
-        told.extend(told_now);
+        self.write_folders(todo, &made)?;
+        for (todo, made) in todo.iter().zip(&made) {
+            done.push(New::of(todo, made)?);
+        }
         Ok(())
     }
 
@@ -113,17 +125,12 @@ impl Work<'_> {
     }
 
     /// Folders for what was made.
-    fn hand_over(&self, todo: &[Todo], made: &[Made]) -> Result<(), Failure> {
+    fn write_folders(&self, todo: &[Todo], made: &[Made]) -> Result<(), Failure> {
         let fresh: Vec<(&Todo, &Made)> =
             todo.iter().zip(made).filter(|(todo, _)| todo.folder.is_some() && todo.found.is_none()).collect();
-        let topics: Vec<String> = fresh
-            .iter()
-            .map(|(todo, _)| registry::topic_to_try(&self.plan.after, todo.row.name.as_str()))
-            .collect();
         let bundles: Vec<Bundle<'_>> = fresh
             .iter()
-            .zip(&topics)
-            .map(|((todo, made), topic)| {
+            .map(|(todo, made)| {
                 let key = |issued| match &self.key_passphrase {
                     Some(passphrase) => KeyFile::Encrypted(issued, passphrase, PBKDF2_ITERATIONS),
                     None => KeyFile::Plain(issued),
@@ -135,7 +142,7 @@ impl Work<'_> {
                     certificate: certificate.map(|issued| (&issued.certified, key(&issued.key))),
                     password: made.password.as_ref().map(|generated| &generated.text),
                     ca_pem: &self.ca_pem,
-                    connect: Try { host: &self.host, port, topic },
+                    connect: Try { host: &self.host, port, topic: &todo.topic },
                 }
             })
             .collect();
@@ -147,23 +154,25 @@ impl Work<'_> {
         Ok(bundle::write_all(out, &bundles, self.import.certificate.on_existing())?)
     }
 
-    /// All in one step.
-    fn register(&self, todo: &[Todo], new: &[New]) -> Result<(), Failure> {
-        let before = check::load(self.world)?;
-        let listed = |todo: &Todo, new: &New| {
-            if todo.is_listed(&before) { new.certificate.clone() } else { None }
-        };
-        let added: Vec<(&DeviceName, NewDevice)> = todo
-            .iter()
-            .zip(new)
+    /// Everything from a place on that is handed over, in one step.
+    fn register(&self, from: usize, done: &[New]) -> Result<(), Failure> {
+        let pairs = || self.plan.todo.iter().zip(done).skip(from);
+        let added: Vec<(&DeviceName, NewDevice)> = pairs()
             .filter(|(todo, _)| !todo.known)
-            .map(|(todo, new)| (&todo.row.name, todo.device(listed(todo, new), new.password.clone())))
+            .map(|(todo, new)| {
+                let certificate = todo.listed(new.certificate.as_ref());
+                (&todo.row.name, todo.device(certificate, new.password.clone()))
+            })
             .collect();
+        let added = added.iter().map(|(name, device)| (*name, device));
+        if pairs().all(|(todo, _)| !todo.known) {
+            return registry::append(self.world, &self.plan.registry, added);
+        }
         registry::change(self.world, |editor| {
-            editor.add_all(added.iter().map(|(name, device)| (*name, device)))?;
-            for (todo, new) in todo.iter().zip(new).filter(|(todo, _)| todo.known) {
+            editor.add_all(added)?;
+            for (todo, new) in pairs().filter(|(todo, _)| todo.known) {
                 let name = todo.row.name.as_str();
-                if let Some(certificate) = listed(todo, new) {
+                if let Some(certificate) = todo.listed(new.certificate.as_ref()) {
                     editor.add_certificate(name, &certificate)?;
                 }
                 if let Some(hash) = &new.password {
