@@ -182,7 +182,7 @@ fn warnings(
             ParsedExtension::NameConstraints(_) => found.push(
                 "it has name constraints: mbedTLS and wolfSSL cannot read it, and others refuse names outside".to_owned(),
             ),
-            ParsedExtension::ExtendedKeyUsage(usage) if !(usage.any || usage.server_auth && usage.client_auth) => {
+            ParsedExtension::ExtendedKeyUsage(usage) if !(usage.server_auth && usage.client_auth) => {
                 found.push("its extendedKeyUsage does not allow both brokers and devices".to_owned());
             }
             _ => {}

@@ -4,6 +4,8 @@
 //! version 1, no SHA-1.
 #![forbid(unsafe_code)]
 
+mod constraints;
+
 use der::Decode as _;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -88,6 +90,7 @@ pub fn faults(chain: &[Vec<u8>], trust: &[Vec<u8>], question: &Question<'_>) -> 
     }
     of_leaf(leaf, question, &mut faults);
     let mut below = leaf;
+    let mut path = vec![leaf];
     for depth in 0..=MAX_DEPTH {
         of_each(below, question.at, &mut faults);
         if trust.iter().any(|root| root.tbs_certificate.as_ref() == below.tbs_certificate.as_ref()) {
@@ -100,7 +103,10 @@ pub fn faults(chain: &[Vec<u8>], trust: &[Vec<u8>], question: &Question<'_>) -> 
                 return faults;
             }
         };
-        of_issuer(issuer, depth, &mut faults);
+        // One that took over from itself does not count.
+        let counted = path.iter().skip(1).filter(|found| !constraints::is_self_issued(found)).count();
+        of_issuer(issuer, counted, &mut faults);
+        constraints::of_names(issuer, &path, &mut faults);
         if depth == 0
             && let Some(crl) = question.crl
         {
@@ -111,6 +117,7 @@ pub fn faults(chain: &[Vec<u8>], trust: &[Vec<u8>], question: &Question<'_>) -> 
             return faults;
         }
         below = issuer;
+        path.push(issuer);
     }
     faults.push(fault(
         "too-long",
@@ -183,6 +190,7 @@ fn issuer_of<'a, 'der>(
 }
 
 fn of_each(found: &X509Certificate<'_>, at: Timestamp, faults: &mut Vec<Fault>) {
+    constraints::of_extensions(found, faults);
     let subject = found.subject();
     let second = at.as_second();
     if found.version().0 != 2 {
@@ -240,7 +248,8 @@ fn of_leaf(leaf: &X509Certificate<'_>, question: &Question<'_>, faults: &mut Vec
             Purpose::Broker => (usage.value.server_auth, "a broker's (serverAuth)"),
             Purpose::Device => (usage.value.client_auth, "a device's (clientAuth)"),
         };
-        if !(fits || usage.value.any) {
+        // For everything (anyExtendedKeyUsage) is for nothing in OpenSSL's eyes, which are the broker's.
+        if !fits {
             let message = format!("it is not {wanted}: its extendedKeyUsage says otherwise");
             faults.push(fault("purpose", message, "brokers and devices need certificates of their own kind"));
         }
@@ -304,6 +313,12 @@ fn of_revocation(
         faults.push(fault("crl-missing", message, "make it with `citronella ca crl`"));
         return;
     };
+    if let Ok(Some(usage)) = issuer.key_usage()
+        && !usage.value.crl_sign()
+    {
+        let message = format!("`{name}` may not sign revocation lists (keyUsage without cRLSign)");
+        faults.push(fault("no-crl-sign", message, "make the authority anew"));
+    }
     if list.next_update().is_some_and(|end| end.timestamp() < at.as_second()) {
         let message = format!("the revocation list of `{name}` has expired, so a broker refuses everybody");
         faults.push(fault("crl-expired", message, "renew it with `citronella ca crl`"));

@@ -165,3 +165,59 @@ fn hostile_files_are_refused_and_nothing_ends() {
         assert!(!faults.is_empty(), "bit {bit}");
     }
 }
+
+/// A root, an authority below it with these extensions, and a leaf with these; accepted by both, or refused by both.
+#[test]
+fn constraints_and_extensions_count_as_openssl_counts_them() {
+    let home = with_lamp();
+    let script = |middle: &str, leaf: &str| {
+        format!(
+            "set -e; exec 2>&1; rm -f *.crt *.csr *.key
+            new() {{ openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key -out $1.csr -subj \"$2\"; }}
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.crt -subj /CN=root -addext keyUsage=critical,keyCertSign
+            new middle /CN=middle; new leaf /CN=leaf
+            printf 'basicConstraints=critical,CA:TRUE\\nsubjectKeyIdentifier=hash\\nkeyUsage=critical,keyCertSign\\n{middle}\\n' > middle.ext
+            printf 'basicConstraints=critical,CA:FALSE\\nkeyUsage=critical,digitalSignature\\n{leaf}\\n' > leaf.ext
+            openssl x509 -req -in middle.csr -CA root.crt -CAkey root.key -extfile middle.ext -out middle.crt -days 30
+            openssl x509 -req -in leaf.csr -CA middle.crt -CAkey middle.key -extfile leaf.ext -out leaf.crt -days 30
+            cat leaf.crt middle.crt > chain.pem"
+        )
+    };
+    let constraint = |text: &str| format!("nameConstraints=critical,{text}");
+    for (middle, leaf, wanted) in [
+        ("", "subjectAltName=DNS:a.gw.lan", None),
+        (&*constraint("permitted;DNS:gw.lan"), "subjectAltName=DNS:a.gw.lan", None),
+        (&constraint("permitted;DNS:gw.lan"), "subjectAltName=DNS:other.lan", Some("name-constraints")),
+        (&constraint("excluded;DNS:gw.lan"), "subjectAltName=DNS:a.gw.lan", Some("name-constraints")),
+        (&constraint("excluded;DNS:gw.lan"), "subjectAltName=DNS:other.lan", None),
+        (&constraint("permitted;IP:192.0.2.0/255.255.255.0"), "subjectAltName=IP:192.0.2.9", None),
+        (
+            &constraint("permitted;IP:192.0.2.0/255.255.255.0"),
+            "subjectAltName=IP:192.0.3.9",
+            Some("name-constraints"),
+        ),
+        (
+            "1.3.6.1.4.1.55738.666.1=critical,ASN1:NULL",
+            "subjectAltName=DNS:gw.lan",
+            Some("critical-extension"),
+        ),
+        ("", "1.3.6.1.4.1.55738.666.1=critical,ASN1:NULL", Some("critical-extension")),
+        ("", "1.3.6.1.4.1.55738.666.1=ASN1:NULL", None),
+    ] {
+        home.shell(&script(middle, leaf)).ok();
+        let (root, chain) = (home.path("root.crt"), home.path("chain.pem"));
+        let theirs = verify(&root, &home.path("leaf.crt"), &["-untrusted", chain.to_str().unwrap()]);
+        assert_eq!(theirs.0, wanted.is_none(), "{middle} {leaf}: {}", theirs.1);
+        let ours = faults(&home, &["chain.pem", "--ca", "root.crt"]);
+        assert_eq!(ours, wanted.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>(), "{middle} {leaf}");
+    }
+    // For everything is for nothing.
+    home.shell(&script("", "extendedKeyUsage=anyExtendedKeyUsage")).ok();
+    let asked = ["-purpose", "sslclient", "-untrusted", "chain.pem"].map(|word| match word {
+        "chain.pem" => home.path(word).display().to_string(),
+        word => word.to_owned(),
+    });
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    assert!(!verify(&home.path("root.crt"), &home.path("leaf.crt"), &asked).0);
+    assert_eq!(faults(&home, &["chain.pem", "--ca", "root.crt", "--purpose", "device"]), ["purpose"]);
+}
