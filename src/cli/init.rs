@@ -15,6 +15,7 @@ use citronella::{
     snapshot::{Permissions, Snapshot},
 };
 
+mod change;
 mod done;
 mod edits;
 mod lines;
@@ -25,13 +26,15 @@ mod restart;
 mod takeover;
 mod texts;
 
+pub(crate) use change::told;
 pub(crate) use edits::restored;
 pub(crate) use neighbours::Neighbours;
 pub(crate) use texts::starter_roles;
 
+use change::{Change, Made};
 use done::{Done, Guarded, Inside, Step};
 use pair::Opened;
-use restart::{Former, Wanted, Way};
+use restart::{Wanted, Way};
 use takeover::Users;
 
 use super::{
@@ -156,6 +159,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         ports.push(arguments.port);
     }
     ports.extend(arguments.password_listener.then_some(arguments.password_port));
+    refusals::opens_more(&others, &arguments, &config)?;
     let imported = take_over(output, &others, &arguments, (&config, &registry, &state))?;
     let edits = edits::agreed(output, &others, &ports, &arguments)?;
 
@@ -205,15 +209,18 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
         arguments.password_file = Some(path);
     }
+    let mut made = Made::new(&arguments.mosquitto_conf);
     if let Some(imported) = &imported {
         let renames = folder.join("renames.toml");
-        files.replace(&renames, imported.renames.as_bytes(), Mode::Shared)?;
+        if !renames.exists() {
+            made.replace(&files, &renames, &imported.renames)?;
+        }
         // The settings last: while they are missing, running it again completes this.
         for (path, text, what) in [
             (&registry, &imported.devices, "the registry, with the broker's users"),
             (&config, &imported.settings, "the settings, with the broker's rules"),
         ] {
-            files.replace(path, text.as_bytes(), Mode::Shared)?;
+            made.replace(&files, path, text)?;
             step(path, what, Wrote::New);
         }
     } else {
@@ -235,16 +242,14 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     }
 
     let conf = &arguments.mosquitto_conf;
-    for path in edits.apply()? {
-        output.say(&format_args!("the old file is kept: {}", path.display()));
-    }
     let asked_1883 = arguments.port == 1883 || arguments.password_listener && arguments.password_port == 1883;
     let keeps_1883 = others.open_nothing() && !asked_1883;
     let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin)
         + if keeps_1883 { texts::LOCAL_KEPT } else { texts::LOCAL_OFFERED };
-    let before = fs::read(conf).ok();
-    let wrote = lines::write((output, &files), &arguments, &text, &folder)?;
-    step(conf, "the lines for Mosquitto", wrote);
+    let (before, after) = lines::wanted(output, &arguments, &text, &folder)?;
+    let change = Change::new(conf, before, after, edits)?;
+    change.make(output)?;
+    step(conf, "the lines for Mosquitto", if change.is_ours() { Wrote::New } else { Wrote::Kept });
     for objection in others.objections() {
         output.warn(&objection);
     }
@@ -262,19 +267,19 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         guarded: None,
         command: world.command(),
         port: arguments.port,
-        closes_1883: !others.open(1883) && !neighbours::opens(conf, 1883),
+        closes_1883: others.open_nothing() && !neighbours::opens(conf, 1883),
         keeps_1883: keeps_1883 && neighbours::opens(conf, 1883),
     };
     if let Some(way) = Way::find(&arguments)
         && way.agreed(&arguments)?
     {
-        let former = Former { conf: conf.clone(), changed: wrote == Wrote::New, text: before, edits };
         let wanted = Wanted { state: &state, certificate: &pair::leaf(&certificate)? };
-        let status = restart::restart(output, &way, &former, &wanted)?;
+        let status = restart::restart(output, &way, &change, &wanted)?;
         done.guarded = Some(Guarded { plugin: status.plugin, devices: status.in_force.devices });
     } else if arguments.restart {
         output.warn("nothing here restarts Mosquitto: no systemd runs, and --restart-command is not given");
     }
+    made.stay();
     output.result(&done, &done)?;
     Ok(Outcome::Yes)
 }
@@ -291,9 +296,15 @@ fn take_over(
     };
     let settled =
         !fresh(config, texts::STARTER_CONFIG) && !fresh(config, &texts::starter_config(None, state));
-    let Some(users) = Users::of(others, arguments) else { return Ok(None) };
+    let (users, renames) = (Users::of(others, arguments), config.with_file_name("renames.toml"));
+    let done = settled && fs::read_to_string(config).is_ok_and(|text| text.starts_with("# Imported from "));
+    if done && !arguments.no_import && !arguments.mosquitto_conf.exists() {
+        // Nobody guards yet: people go on with the broker's own users, and may have taken some out.
+        let now = users.map(|users| users.import(output, state_line(state), &renames)).transpose()?;
+        return takeover::are_still(now.as_ref(), (config, registry)).map(|()| None);
+    }
+    let Some(users) = users else { return Ok(None) };
     if settled {
-        let done = fs::read_to_string(config).is_ok_and(|text| text.starts_with("# Imported from "));
         return if done || !arguments.import {
             Ok(None)
         } else {
@@ -308,13 +319,17 @@ fn take_over(
     if !users.agreed(output, arguments)? {
         return Ok(None);
     }
-    let state = state.to_str().filter(|path| *path != STATE_DIRECTORY);
-    let imported = users.import(output, state)?;
+    let imported = users.import(output, state_line(state), &renames)?;
     if fresh(registry, texts::STARTER_REGISTRY) || fresh(registry, &imported.devices) {
         return Ok(Some(imported));
     }
     Err(Failure::new(format!("{} is there already, with other devices", registry.display()))
         .help("move it away, or leave the broker's users out with `--no-import`"))
+}
+
+/// What the settings have to say of it.
+fn state_line(state: &Path) -> Option<&str> {
+    state.to_str().filter(|path| *path != STATE_DIRECTORY)
 }
 
 /// Who is let in; nothing if the files have mistakes.

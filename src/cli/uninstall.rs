@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::{self, File, Permissions},
-    io,
+    io, iter,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{
     Answer, consent,
     doctor::Door,
-    init::{MOSQUITTO_CONF, Neighbours, restored},
+    init::{MOSQUITTO_CONF, Neighbours, restored, told},
     output::{Failure, Outcome, Output},
     shell,
     world::World,
@@ -65,14 +65,17 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
             output.say(&"nothing was changed");
             return Ok(Outcome::No);
         }
-        put_aside(conf, &aside)?;
+        for path in put_aside(conf, &aside, &back)? {
+            output.say(&format_args!("the old file is kept: {}", path.display()));
+        }
     } else if !aside.exists() {
         return Err(Failure::new(format!("there is no {}", conf.display()))
             .help("--mosquitto-conf names the file that `citronella init` wrote"));
-    }
-    // Only now: with some of them our lines would keep the broker from starting.
-    for path in back.apply()? {
-        output.say(&format_args!("the old file is kept: {}", path.display()));
+    } else {
+        // What an earlier version, or people, left half done.
+        for path in back.apply()? {
+            output.say(&format_args!("the old file is kept: {}", path.display()));
+        }
     }
     let others = Neighbours::of(conf);
     let setup = others.setup();
@@ -103,16 +106,29 @@ fn is_one_of_ours(conf: &Path) -> Result<(), Failure> {
     ))
 }
 
-/// In one step: the broker finds the file or does not.
-fn put_aside(conf: &Path, aside: &Path) -> Result<(), Failure> {
-    let _locked = Locked::new(conf)?;
+/// The lines of others first: without them and without the guard strangers would get in. With both the broker does not
+/// start, or the guard is still there. Returns where the old files are.
+fn put_aside(conf: &Path, aside: &Path, back: &Plan) -> Result<Vec<PathBuf>, Failure> {
+    let locks = Locked::all(iter::once(conf).chain(back.paths()))?;
+    let others = locks.get(1..).unwrap_or_default();
     let moved = || -> io::Result<()> {
         fs::set_permissions(conf, Permissions::from_mode(0o644))?;
         fs::rename(conf, aside)?;
         let folder = conf.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()
     };
-    moved().map_err(|error| Failure::file(conf, &error))
+    let done = || -> Result<Vec<PathBuf>, Failure> {
+        let kept = back.apply_locked(others)?;
+        moved().map_err(|error| Failure::file(conf, &error))?;
+        Ok(kept)
+    };
+    done().map_err(|why| {
+        if conf.exists() {
+            return told(why, back.undo_locked(others).iter().map(ToString::to_string).collect());
+        }
+        // It is done, and perhaps not on the disk yet.
+        why
+    })
 }
 
 #[derive(Serialize)]

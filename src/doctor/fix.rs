@@ -2,8 +2,9 @@
 //! changed, and the old file kept.
 
 use std::{
-    fmt, fs, io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -23,8 +24,8 @@ pub enum Fix {
         file: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// Without its end.
-        new: String,
+        /// Without its end. As bytes: a path in it need not be UTF-8.
+        new: Vec<u8>,
     },
     /// Who may read a file.
     Access {
@@ -39,7 +40,7 @@ pub enum Fix {
 
 impl Fix {
     pub(super) fn line(old: &Directive, new: &str) -> Self {
-        Self::Line { file: old.file.clone(), line: old.line, new: new.trim_end().to_owned() }
+        Self::Line { file: old.file.clone(), line: old.line, new: new.trim_end().as_bytes().to_vec() }
     }
 
     /// The same key with another value.
@@ -88,7 +89,7 @@ struct Change {
     path: PathBuf,
     old: Vec<u8>,
     /// Line numbers with the old and the new wording.
-    lines: Vec<(usize, String, String)>,
+    lines: Vec<(usize, Vec<u8>, Vec<u8>)>,
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -135,7 +136,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn line(&mut self, file: &Path, number: usize, new: &str) -> Result<(), FixError> {
+    fn line(&mut self, file: &Path, number: usize, new: &[u8]) -> Result<(), FixError> {
         let at = match self.files.iter().position(|change| change.path == file) {
             Some(at) => at,
             None => {
@@ -146,7 +147,7 @@ impl Plan {
         };
         let Some(change) = self.files.get_mut(at) else { return Ok(()) };
         let old = change.old.split(|byte| *byte == b'\n').nth(number - 1).unwrap_or_default();
-        let old = String::from_utf8_lossy(old).trim_end_matches('\r').to_owned();
+        let old = without_return(old).to_vec();
         if !change.lines.iter().any(|(seen, ..)| *seen == number) {
             change.lines.push((number, old, new.to_owned()));
         }
@@ -172,20 +173,7 @@ impl Plan {
     ///
     /// The first that fails; what was done before stays done.
     pub fn apply(&self) -> Result<Vec<PathBuf>, FixError> {
-        let mut kept = Vec::new();
-        for change in &self.files {
-            let locked = Locked::new(&change.path)?;
-            let io = |source| FixError::Io { path: change.path.clone(), source };
-            if fs::read(locked.path()).map_err(io)? != change.old {
-                return Err(FixError::Changed(change.path.clone()));
-            }
-            let mode = fs::metadata(locked.path()).map_err(io)?.mode() & 0o7777;
-            let backup = unused(&change.path);
-            fs::copy(locked.path(), &backup).map_err(io)?;
-            fs::set_permissions(&backup, fs::Permissions::from_mode(mode)).map_err(io)?;
-            locked.replace(&change.mended())?;
-            kept.push(backup);
-        }
+        let kept = self.apply_locked(&Locked::all(self.paths())?)?;
         for access in &self.access {
             let io = |source| FixError::Io { path: access.path.clone(), source };
             let file = fs::File::open(&access.path).map_err(io)?;
@@ -198,47 +186,111 @@ impl Plan {
         }
         Ok(kept)
     }
-}
 
-impl Plan {
-    /// Takes back what [`Plan::apply`] has changed in files of the configuration.
+    /// The files of the configuration whose lines change.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|change| &*change.path)
+    }
+
+    /// The changed lines alone, under locks that are held already: those of [`Self::paths`], in that order. Returns
+    /// where the old files are.
     ///
     /// # Errors
     ///
-    /// A file cannot be replaced, or somebody has changed it since.
-    pub fn undo(&self) -> Result<(), FixError> {
-        for change in &self.files {
-            let locked = Locked::new(&change.path)?;
-            let now = fs::read(locked.path())
-                .map_err(|source| FixError::Io { path: change.path.clone(), source })?;
-            if now == change.mended() {
-                locked.replace(&change.old)?;
-            } else if now != change.old {
+    /// The first that fails; what was done before stays done. Nothing is done if a file is another one by now.
+    pub fn apply_locked(&self, locks: &[Locked]) -> Result<Vec<PathBuf>, FixError> {
+        for (change, locked) in self.files.iter().zip(locks) {
+            if change.now(locked)? != change.old {
                 return Err(FixError::Changed(change.path.clone()));
             }
         }
-        Ok(())
+        let mut kept = Vec::new();
+        for (change, locked) in self.files.iter().zip(locks) {
+            let io = |source| FixError::Io { path: change.path.clone(), source };
+            let mode = fs::metadata(locked.path()).map_err(io)?.mode() & 0o7777;
+            kept.push(keep(&change.path, &change.old, mode).map_err(io)?);
+            locked.replace(&change.mended())?;
+        }
+        Ok(kept)
+    }
+
+    /// Takes back what [`Self::apply_locked`] has changed, the last first. Of a file that is another one by now the
+    /// changed lines alone are taken back. One that fails keeps none of the others from it.
+    #[must_use]
+    pub fn undo_locked(&self, locks: &[Locked]) -> Vec<FixError> {
+        let undone = self.files.iter().zip(locks).rev().map(|(change, locked)| change.undo(locked));
+        undone.filter_map(Result::err).collect()
     }
 }
 
 impl Change {
+    fn now(&self, locked: &Locked) -> Result<Vec<u8>, FixError> {
+        fs::read(locked.path()).map_err(|source| FixError::Io { path: self.path.clone(), source })
+    }
+
+    fn undo(&self, locked: &Locked) -> Result<(), FixError> {
+        let now = self.now(locked)?;
+        if now == self.old {
+            return Ok(());
+        }
+        if now == self.mended() {
+            return Ok(locked.replace(&self.old)?);
+        }
+        let mut lines: Vec<Vec<u8>> = now.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let mut all = true;
+        for (_, old, new) in &self.lines {
+            let is_new = |line: &&mut Vec<u8>| without_return(line) == new.as_slice();
+            match lines.iter_mut().find(is_new) {
+                Some(line) => {
+                    let end: &[u8] = if line.ends_with(b"\r") { b"\r" } else { b"" };
+                    *line = [old, end].concat();
+                }
+                None => all = false,
+            }
+        }
+        let undone = lines.join(&b'\n');
+        if undone != now {
+            locked.replace(&undone)?;
+        }
+        if all { Ok(()) } else { Err(FixError::Changed(self.path.clone())) }
+    }
+
     fn mended(&self) -> Vec<u8> {
         let mut lines: Vec<Vec<u8>> = self.old.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         for (number, _, new) in &self.lines {
             if let Some(line) = lines.get_mut(number - 1) {
                 let end: &[u8] = if line.ends_with(b"\r") { b"\r" } else { b"" };
-                *line = [new.as_bytes(), end].concat();
+                *line = [new, end].concat();
             }
         }
         lines.join(&b'\n')
     }
 }
 
-/// A name beside the file that is not taken, and that `include_dir` passes over.
-fn unused(path: &Path) -> PathBuf {
-    let first = path.with_added_extension("old");
-    let next = (2..).map(|number| path.with_added_extension(format!("old{number}")));
-    std::iter::once(first.clone()).chain(next).find(|path| !path.exists()).unwrap_or(first)
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Writes what a file held beside it, under a name that is not taken, not by a link that leads nowhere either, and that
+/// `include_dir` passes over.
+fn keep(path: &Path, content: &[u8], mode: u32) -> io::Result<PathBuf> {
+    for number in 1_u32.. {
+        let extension = if number == 1 { "old".to_owned() } else { format!("old{number}") };
+        let beside = path.with_added_extension(extension);
+        let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        };
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        if let Err(error) = written.and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode))) {
+            // Half a copy is none.
+            let _ = fs::remove_file(&beside);
+            return Err(error);
+        }
+        return Ok(beside);
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 impl fmt::Display for Plan {
@@ -253,7 +305,8 @@ impl fmt::Display for Plan {
             let mut lines: Vec<_> = change.lines.iter().collect();
             lines.sort();
             for (number, old, new) in lines {
-                write!(f, "\n@@ -{number} +{number} @@\n-{}\n+{}", Visible(old), Visible(new))?;
+                let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+                write!(f, "\n@@ -{number} +{number} @@\n-{}\n+{}", Visible(&old), Visible(&new))?;
             }
         }
         for access in &self.access {
@@ -302,11 +355,31 @@ mod tests {
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600);
         }
         assert!(matches!(plan.apply(), Err(FixError::Changed(_))), "it is another file by now");
+        let locks = Locked::all(plan.paths()).unwrap();
         for _ in 0..2 {
-            plan.undo().unwrap();
+            assert!(plan.undo_locked(&locks).is_empty());
             assert_eq!(fs::read_to_string(&file).unwrap(), "port 8883\r\ntls_version tlsv1\n");
         }
+        fs::write(&file, "# mine\n# tls_version tlsv1\nlistener 8883\r\nmine").unwrap();
+        assert!(plan.undo_locked(&locks).is_empty());
+        let undone = fs::read_to_string(&file).unwrap();
+        assert_eq!(undone, "# mine\ntls_version tlsv1\nport 8883\r\nmine", "somebody's own lines stay");
         fs::write(&file, "mine\n").unwrap();
-        assert!(matches!(plan.undo(), Err(FixError::Changed(_))), "somebody's own lines stay");
+        assert!(matches!(plan.undo_locked(&locks)[..], [FixError::Changed(_)]));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
+    }
+
+    #[test]
+    fn the_old_file_overwrites_nothing_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, victim) = (dir.path().join("mine.conf"), dir.path().join("victim"));
+        fs::write(&file, b"cafile /\xe9/ca.crt\n").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("mine.conf.old")).unwrap();
+        let fix = Fix::Line { file: file.clone(), line: 1, new: b"#cafile /\xe9/ca.crt".to_vec() };
+        let kept = Plan::of_fixes([&fix]).unwrap().apply().unwrap();
+        assert!(!victim.exists());
+        assert_eq!(kept, [dir.path().join("mine.conf.old2")]);
+        assert_eq!(fs::read(&kept[0]).unwrap(), b"cafile /\xe9/ca.crt\n");
+        assert_eq!(fs::read(&file).unwrap(), b"#cafile /\xe9/ca.crt\n");
     }
 }

@@ -6,6 +6,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use thiserror::Error;
@@ -24,7 +25,7 @@ pub struct Locked {
     /// After symbolic links.
     path: PathBuf,
     folder: File,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 /// Stays in each folder in which we change files; only the folder's owner and root can open it.
@@ -52,7 +53,31 @@ impl Locked {
         let path = resolve(path).map_err(failed)?;
         let folder = File::open(parent(&path)).map_err(failed)?;
         let lock = lock::acquire(&parent(&path).join(LOCK), lock::PATIENCE).map_err(failed)?;
-        Ok(Self { path, folder, _lock: lock })
+        Ok(Self { path, folder, _lock: Arc::new(lock) })
+    }
+
+    /// Several files at once, in their order: for changes that have to be made all or not at all. A folder is locked
+    /// once for all of its files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`], for the first that cannot be locked; then none is.
+    pub fn all<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<Self>, ReplaceError> {
+        let mut all: Vec<Self> = Vec::new();
+        for path in paths {
+            let failed = |source| ReplaceError { path: path.to_owned(), action: "locked", source };
+            let real = resolve(path).map_err(failed)?;
+            let locked = match all.iter().find(|other| parent(&other.path) == parent(&real)) {
+                Some(other) => Self {
+                    folder: other.folder.try_clone().map_err(failed)?,
+                    _lock: Arc::clone(&other._lock),
+                    path: real,
+                },
+                None => Self::new(path)?,
+            };
+            all.push(locked);
+        }
+        Ok(all)
     }
 
     /// The real file, after symbolic links.

@@ -30,8 +30,8 @@ pattern write state/%u/#
 ";
 
 /// A broker as Debian has it, in a folder of its own, which a script starts and starts anew.
-struct Live {
-    home: Home,
+pub(crate) struct Live {
+    pub(crate) home: Home,
     kind: Kind,
     /// Keeps the address.
     claim: Conf,
@@ -39,7 +39,7 @@ struct Live {
 
 impl Live {
     /// `lines` are those of people, in a part of their own; `DIR` is the folder, `ADDRESS` the broker's.
-    fn new(kind: Kind, lines: &str) -> Self {
+    pub(crate) fn new(kind: Kind, lines: &str) -> Self {
         let (home, claim) = (Home::empty(), Broker::conf(kind));
         fs::create_dir(home.path("conf.d")).unwrap();
         let live = Self { home, kind, claim };
@@ -66,12 +66,16 @@ impl Live {
         text.replace("DIR", self.home.dir().to_str().unwrap()).replace("ADDRESS", &self.address().to_string())
     }
 
-    fn address(&self) -> Ipv4Addr {
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn address(&self) -> Ipv4Addr {
         self.claim.address()
     }
 
     /// Enters a user with the broker's own tool.
-    fn user(&self, name: &str, password: &str) {
+    pub(crate) fn user(&self, name: &str, password: &str) {
         let tool = self.kind.program("mosquitto_passwd");
         run_script(
             self.home.dir(),
@@ -87,15 +91,15 @@ impl Live {
         assert!(wait_for(answers).is_some(), "it does not start\n{}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.home.path("log")).unwrap_or_default()).into_owned()
     }
 
-    fn door(&self, port: u16) -> Door {
+    pub(crate) fn door(&self, port: u16) -> Door {
         Door::tcp(SocketAddr::from((self.address(), port)))
     }
 
-    fn init(&self, more: &[&str]) -> Outcome {
+    pub(crate) fn init(&self, more: &[&str]) -> Outcome {
         let address = self.address().to_string();
         let own = ["--mosquitto-conf", "conf.d/citronella.conf", "--listen", &*address];
         self.home.init(&[&own[..], more].concat()).run()

@@ -78,9 +78,8 @@ pub(super) fn agreed(
 /// The comment for a line, whatever it is.
 fn put_aside(file: PathBuf, line: usize) -> Fix {
     let text = fs::read(&file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let old = text.split('\n').nth(line - 1).unwrap_or_default().trim_end_matches('\r');
-    Fix::Line { new: format!("{MARK}{old}"), file, line }
+    let old = text.split(|byte| *byte == b'\n').nth(line - 1).unwrap_or_default();
+    Fix::Line { new: [MARK.as_bytes(), old.strip_suffix(b"\r").unwrap_or(old)].concat(), file, line }
 }
 
 /// What brings the lines of these files back.
@@ -88,9 +87,9 @@ pub(crate) fn restored(files: &[PathBuf]) -> Vec<Fix> {
     let mut fixes = Vec::new();
     for file in files {
         let text = fs::read(file).unwrap_or_default();
-        for (at, line) in String::from_utf8_lossy(&text).split('\n').enumerate() {
-            if let Some(old) = line.strip_prefix(MARK) {
-                let new = old.trim_end_matches('\r').to_owned();
+        for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            if let Some(old) = line.strip_prefix(MARK.as_bytes()) {
+                let new = old.strip_suffix(b"\r").unwrap_or(old).to_vec();
                 fixes.push(Fix::Line { file: file.clone(), line: at + 1, new });
             }
         }

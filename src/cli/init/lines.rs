@@ -4,26 +4,26 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use super::{Arguments, neighbours, texts};
 use crate::{
-    files::{Files, Mode, Wrote},
     output::{Failure, Output},
     shell,
 };
 
-/// Writes them if they are not there, and adds the listener for passwords if that is all that is asked for.
+/// What the file is now, and what it has to become, if that is something else: made anew if it is not there, or with the
+/// listener for passwords if that is all that is asked for.
 ///
 /// `text` is what the options make of nothing.
-pub(super) fn write(
-    (output, files): (&Output, &Files),
+pub(super) fn wanted(
+    output: &Output,
     arguments: &Arguments,
     text: &str,
     folder: &Path,
-) -> Result<Wrote, Failure> {
+) -> Result<(Option<Vec<u8>>, Option<String>), Failure> {
     let conf = &arguments.mosquitto_conf;
     if !conf.exists() {
-        return files.create(conf, text.as_bytes(), Mode::Public);
+        return Ok((None, Some(text.to_owned())));
     }
     let mut kept = fs::read_to_string(conf).map_err(|error| Failure::file(conf, &error))?;
-    let mut wrote = Wrote::Kept;
+    let (before, mut changed) = (kept.clone().into_bytes(), false);
     let open = |port| neighbours::own_listeners(conf).iter().any(|listener| listener.port == port);
     let mut listener = String::new();
     if arguments.password_listener {
@@ -34,8 +34,7 @@ pub(super) fn write(
             }
             output.say(&added(conf, &kept, &listener));
             kept.push_str(&listener);
-            files.replace(conf, kept.as_bytes(), Mode::Public)?;
-            wrote = Wrote::New;
+            changed = true;
         }
     }
     // Wherever in the file it stands.
@@ -49,7 +48,7 @@ pub(super) fn write(
             shell::path(&conf.with_added_extension("old"))
         ));
     }
-    Ok(wrote)
+    Ok((Some(before), changed.then_some(kept)))
 }
 
 /// Lines at the end of a file, as a diff.

@@ -1,6 +1,9 @@
 //! What stands in Mosquitto's configuration beside our lines.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use citronella::{
     doctor::{Listener, Setup, is_ours, is_plugin},
@@ -31,11 +34,6 @@ impl Neighbours {
         })
     }
 
-    /// Whether a line of these files opens this port.
-    pub(super) fn open(&self, port: u16) -> bool {
-        self.lines().iter().any(|line| is_listener_on(line, &[port]))
-    }
-
     pub(super) fn lines(&self) -> &[Directive] {
         self.others.as_ref().map_or(&[], |(lines, _)| lines)
     }
@@ -44,6 +42,11 @@ impl Neighbours {
     pub(super) fn listeners_on(&self, ports: &[u16]) -> impl Iterator<Item = &Listener> {
         let listeners = self.setup().into_iter().flat_map(|setup| &setup.listeners);
         listeners.filter(|listener| listener.line.is_some() && ports.contains(&listener.port))
+    }
+
+    /// Whether a listener lets clients without a certificate in at least from everywhere where one on this address would.
+    pub(super) fn stand_open_to(&self, listen: Option<IpAddr>) -> bool {
+        self.setup().is_some_and(|setup| setup.listeners.iter().any(|listener| is_open_to(listener, listen)))
     }
 
     /// A sentence for each line that lets others decide once our file is there, and that is left to people.
@@ -74,6 +77,28 @@ fn read_without(conf: &Path) -> Option<(Vec<Directive>, Setup)> {
     let reading = Reading { directives, files, unread };
     let setup = Setup::of(&reading);
     Some((reading.directives, setup))
+}
+
+/// As [`Neighbours::stand_open_to`], for one listener. What is not plain is a no.
+pub(super) fn is_open_to(listener: &Listener, listen: Option<IpAddr>) -> bool {
+    const NARROWED: [&str; 5] =
+        ["bind_interface", "socket_domain", "mount_point", "psk_hint", "use_identity_as_username"];
+    if listener.port == 0
+        || listener.is_on("require_certificate")
+        || NARROWED.iter().any(|key| listener.get(key).is_some())
+    {
+        return false;
+    }
+    if listener.is_local() {
+        return listen.is_some_and(|address| address.is_loopback());
+    }
+    let Some(bind) = &listener.bind else { return true };
+    match (bind.parse::<IpAddr>(), listen) {
+        (Ok(bind), Some(listen)) => {
+            bind == listen || bind.is_ipv4() && bind.is_unspecified() && listen.is_ipv4()
+        }
+        _ => false,
+    }
 }
 
 /// Whether anything listens on this port once `conf` is there, as far as the configuration can be read.

@@ -6,9 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use citronella::fs::{judge_way, this_user};
+use citronella::{
+    fs::{judge_way, this_user},
+    snapshot::{Permissions, Snapshot},
+};
 
-use super::Arguments;
+use super::{
+    Arguments,
+    neighbours::{self, Neighbours},
+};
 use crate::{files::BROKER_USER, output::Failure, world::World};
 
 /// Options and places with which the broker would not start, or would read other lines than ours.
@@ -37,6 +43,31 @@ pub(super) fn before(world: &World, arguments: &Arguments, plugin: &Path) -> Res
         can_be_trusted(&path)?;
     }
     Ok(())
+}
+
+/// A new port for passwords would let clients without a name in from places where they could not before.
+pub(super) fn opens_more(others: &Neighbours, arguments: &Arguments, config: &Path) -> Result<(), Failure> {
+    if !arguments.password_listener {
+        return Ok(());
+    }
+    let own = neighbours::own_listeners(&arguments.mosquitto_conf);
+    let admits = match Snapshot::load(config, Permissions::Ignore).snapshot {
+        Some(snapshot) => snapshot.admits_anonymous(),
+        // With mistakes in them they are taken as they may be meant.
+        None => fs::read_to_string(config).is_ok_and(|text| text.contains("[anonymous]")),
+    };
+    let is_there = own.iter().any(|listener| listener.port == arguments.password_port);
+    let stands_open = others.stand_open_to(arguments.listen)
+        || own.iter().any(|listener| neighbours::is_open_to(listener, arguments.listen));
+    if !admits || is_there || stands_open {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "a port for passwords would let clients without a name in from everywhere, as `[anonymous]` in {} has it",
+        config.display()
+    ))
+    .help(format!("take `[anonymous]` out of {}, and give those clients names and passwords", config.display()))
+    .help("for programs of this machine alone: --listen 127.0.0.1"))
 }
 
 /// Mosquitto's configuration has lines, knows no quotes, and leaves out blanks at the ends.

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    io::{Read as _, Seek as _, SeekFrom},
+    io::{self, Read as _, Seek as _, SeekFrom},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -11,16 +12,15 @@ use std::{
 };
 
 use citronella::{
-    doctor::{Listener, fix::Plan},
+    doctor::Listener,
     status::{self, Status, now_ms},
 };
 use jiff::Timestamp;
 
-use super::{Arguments, neighbours};
+use super::{Arguments, change::Change, neighbours};
 use crate::{
     broker::{shows, without_secrets},
     consent,
-    files::{Files, Mode},
     output::{Failure, Output},
 };
 
@@ -82,16 +82,6 @@ impl Way {
     }
 }
 
-/// What stood there before.
-pub(super) struct Former {
-    pub(super) conf: PathBuf,
-    /// Nothing if it was not there.
-    pub(super) text: Option<Vec<u8>>,
-    /// Whether it is another one now.
-    pub(super) changed: bool,
-    pub(super) edits: Plan,
-}
-
 /// What is looked for after the restart.
 pub(super) struct Wanted<'a> {
     pub(super) state: &'a Path,
@@ -107,39 +97,44 @@ pub(super) struct Wanted<'a> {
 pub(super) fn restart(
     output: &Output,
     way: &Way,
-    former: &Former,
+    change: &Change,
     wanted: &Wanted<'_>,
 ) -> Result<Status, Failure> {
-    let log = Log::now(&former.conf);
+    let log = Log::now(&change.conf);
     let begun_ms = now_ms();
     output.say(&"Restarting Mosquitto …");
-    let came = way.go().and_then(|()| up((former, &log), wanted, begun_ms));
+    let came = way.go().and_then(|()| up((&change.conf, &log), wanted, begun_ms));
     let why = match came {
         Ok(status) => return Ok(status),
         Err(why) => why,
     };
-    let said = log.telling();
-    let mut failure = if former.changed || !former.edits.is_empty() {
-        put_back(former)?;
+    let mut failure = if change.is_empty() {
+        Failure::new(format!("the broker did not come up guarded: {why}. This run has changed none of its lines, so none were put back"))
+            .help("`citronella uninstall` takes the guard away, also what an earlier run has left")
+    } else {
+        let errors = change.put_back();
+        // Whatever went wrong: without it the broker may be down.
         let again = match way.go() {
             Ok(()) => "and the broker was started with it".to_owned(),
-            Err(why) => format!("and yet {why}"),
+            Err(why) => format!("and yet {why}: the broker may be down"),
         };
-        Failure::new(format!(
-            "the broker did not come up guarded: {why}. The former configuration is in place again, {again}"
-        ))
-    } else {
-        Failure::new(format!("the broker did not come up guarded: {why}. Nothing was there to be put back"))
-            .help("`citronella uninstall` takes the guard away")
+        let back = if errors.is_empty() {
+            "The former configuration is in place again"
+        } else {
+            "The former configuration could not be put back whole"
+        };
+        let failure = format!("the broker did not come up guarded: {why}. {back}, {again}");
+        errors.into_iter().fold(Failure::new(failure), Failure::help)
     };
-    for line in said {
+    // Only now: the log is the broker's, and nothing about it may be in the way of what was there.
+    for line in log.telling() {
         failure = failure.help(format!("its log: {line}"));
     }
     Err(failure.help("`citronella doctor` looks for the cause"))
 }
 
 /// The plugin runs, and a listener of ours shows our certificate.
-fn up((former, log): (&Former, &Log), wanted: &Wanted<'_>, begun_ms: u64) -> Result<Status, String> {
+fn up((conf, log): (&Path, &Log), wanted: &Wanted<'_>, begun_ms: u64) -> Result<Status, String> {
     let begun = Instant::now();
     let status = loop {
         let running = status::is_running(wanted.state).unwrap_or(false);
@@ -158,8 +153,7 @@ fn up((former, log): (&Former, &Log), wanted: &Wanted<'_>, begun_ms: u64) -> Res
         }
         thread::sleep(PAUSE);
     };
-    if let Some(listener) = neighbours::own_listeners(&former.conf).iter().find(|listener| listener.has_tls())
-    {
+    if let Some(listener) = neighbours::own_listeners(conf).iter().find(|listener| listener.has_tls()) {
         shows(address(listener), wanted.certificate).map_err(|why| format!("{}: {why}", listener.name()))?;
     }
     if status::is_running(wanted.state).unwrap_or(false) {
@@ -176,26 +170,18 @@ fn address(listener: &Listener) -> SocketAddr {
     SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), listener.port)
 }
 
-/// The lines of others as they were, and ours aside.
-fn put_back(former: &Former) -> Result<(), Failure> {
-    former.edits.undo()?;
-    if !former.changed {
-        return Ok(());
-    }
-    let conf = &former.conf;
-    let failed = conf.with_added_extension("failed");
-    let made = fs::read(conf).map_err(|error| Failure::file(conf, &error))?;
-    let files = Files::for_broker();
-    files.replace(&failed, &made, Mode::Public)?;
-    match &former.text {
-        Some(text) => files.replace(conf, text, Mode::Public),
-        None => fs::remove_file(conf).map_err(|error| Failure::file(conf, &error)),
-    }
+/// The broker may have put there what it likes: no link is followed, and nothing but a file is read or waited for.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// What the broker says from now on.
 struct Log {
     file: Option<PathBuf>,
+    /// Device and inode, if it was there: what has taken its place may be a link to a file of somebody else.
+    id: Option<(u64, u64)>,
     from: u64,
     since: Timestamp,
 }
@@ -203,8 +189,10 @@ struct Log {
 impl Log {
     fn now(conf: &Path) -> Self {
         let file = neighbours::log_file(conf);
-        let from = file.as_ref().and_then(|file| fs::metadata(file).ok()).map_or(0, |found| found.len());
-        Self { file, from, since: Timestamp::now() }
+        let found = file.as_ref().and_then(|file| open(file).ok()?.metadata().ok());
+        let id = found.as_ref().map(|found| (found.dev(), found.ino()));
+        let from = found.map_or(0, |found| found.len());
+        Self { file, id, from, since: Timestamp::now() }
     }
 
     /// The lines that say why, or the last ones.
@@ -224,7 +212,12 @@ impl Log {
     }
 
     fn new_text(&self) -> Option<String> {
-        let mut file = fs::File::open(self.file.as_ref()?).ok()?;
+        let mut file = open(self.file.as_ref()?).ok()?;
+        let found = file.metadata().ok()?;
+        let same = self.id.map_or(found.nlink() == 1, |id| id == (found.dev(), found.ino()));
+        if !same {
+            return None;
+        }
         file.seek(SeekFrom::Start(self.from)).ok()?;
         let mut text = Vec::new();
         file.take(MAX_LOG_BYTES).read_to_end(&mut text).ok()?;

@@ -1,6 +1,7 @@
 //! Users and rules that the broker has of its own, taken over so that its clients go on as before.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -27,8 +28,13 @@ pub(super) struct Users {
     anonymous: bool,
     /// Clients are called what their certificates say.
     certificates: bool,
-    /// The same of this machine only, and ours would let them in from everywhere: so they are not.
+    /// So they are on every listener that asks for certificates.
+    certificates_alone: bool,
+    /// The same of fewer places or with a certificate only, and our port for passwords would let them in from more: so
+    /// they are not.
     local_only: bool,
+    /// A listener is open to other machines.
+    outside: bool,
 }
 
 impl Users {
@@ -63,7 +69,7 @@ impl Users {
             // A stock broker, which perhaps nobody uses yet.
             return None;
         }
-        let local_only = anonymous && !outside && arguments.password_listener;
+        let local_only = anonymous && arguments.password_listener && !others.stand_open_to(arguments.listen);
         let mut passwords = named("password_file");
         passwords.retain(|path| has_users(path));
         let users = Self {
@@ -72,7 +78,14 @@ impl Users {
             anonymous: anonymous && !local_only,
             certificates: mosquitto_conf::identity_options(others.lines())
                 .any(|line| line.key == "use_identity_as_username"),
+            // The plugin does not tell listeners apart: where one asks for a password too, its certificates are no names.
+            certificates_alone: setup
+                .listeners
+                .iter()
+                .filter(|listener| listener.is_on("require_certificate"))
+                .all(|listener| listener.is_on("use_identity_as_username")),
             local_only,
+            outside,
         };
         // Rules alone let nobody in, but for those whom their certificates name.
         let nobody = users.passwords.is_empty() && !anonymous && !users.certificates;
@@ -93,7 +106,14 @@ impl Users {
     }
 
     /// What they come to as settings and registry of ours.
-    pub(super) fn import(&self, output: &Output, state: Option<&str>) -> Result<Imported, Failure> {
+    ///
+    /// `renames` is the table of an earlier run, if it is there.
+    pub(super) fn import(
+        &self,
+        output: &Output,
+        state: Option<&str>,
+        renames: &Path,
+    ) -> Result<Imported, Failure> {
         let one = |paths: &[PathBuf], key: &str| -> Result<Option<PathBuf>, Failure> {
             match paths {
                 [] => Ok(None),
@@ -120,7 +140,12 @@ impl Users {
         };
         let choices = Choices { anonymous: self.anonymous, ..Choices::default() };
         let mut report = Report::new();
-        let imported = import(sources, Renames::default(), choices, &mut report);
+        let table = if renames.exists() {
+            Renames::parse(renames, &read(renames)?, &mut report)
+        } else {
+            Renames::default()
+        };
+        let imported = import(sources, table, choices, &mut report);
         let failure =
             || Failure::new("nothing was made: the broker's users cannot be taken over").findings(&report);
         let mut imported = imported.filter(|_| !report.has_errors()).ok_or_else(failure)?;
@@ -130,9 +155,12 @@ impl Users {
             output.say(note);
         }
         if self.local_only {
-            output.warn("programs of this machine came in without a name; that would open the port for passwords too, so they need one now");
+            let who = if self.outside { "clients" } else { "programs of this machine" };
+            output.warn(&format!("{who} came in without a name; that would open the port for passwords too, to more than could come in before, so they need one now"));
         }
-        if self.certificates {
+        if self.certificates && !self.certificates_alone {
+            output.warn("a certificate was a name on one listener, and not on another that asks for certificates too: that would let people in with the certificate alone where they needed a password, so nobody was given `certificates = \"any\"`; whoever comes with a certificate of another authority needs a password now");
+        } else if self.certificates {
             output.warn("devices that come with certificates of another authority, and stand in none of these files, are not known to Citronella: `citronella device add NAME`, and `certificates = \"any\"` below it in devices.toml");
         }
         Ok(imported)
@@ -157,7 +185,7 @@ impl Users {
             "\n# For devices to come: {{device}} is the device's own name.\n{}",
             texts::starter_roles()
         );
-        if self.certificates {
+        if self.certificates && self.certificates_alone {
             let mut document: toml_edit::DocumentMut = imported.devices.parse()?;
             for (_, device) in document.iter_mut() {
                 if let Some(device) = device.as_table_like_mut() {
@@ -168,6 +196,41 @@ impl Users {
         }
         Ok(())
     }
+}
+
+/// Whether settings and registry of an earlier run are what the broker's own users come to now.
+pub(super) fn are_still(now: Option<&Imported>, (config, registry): (&Path, &Path)) -> Result<(), Failure> {
+    let parsed = |text: &str| text.parse::<toml_edit::DocumentMut>();
+    let there = parsed(&read(registry)?)?;
+    let come = parsed(now.map_or("", |now| &now.devices))?;
+    let same = |name: &str| {
+        let told = |document: &toml_edit::DocumentMut| {
+            document.get(name).map(|item| item.to_string().trim().to_owned())
+        };
+        told(&there) == told(&come)
+    };
+    let names: BTreeSet<&str> = there.iter().chain(come.iter()).map(|(name, _)| name).collect();
+    let mut others: Vec<String> = names
+        .into_iter()
+        .filter(|name| *name != "version" && !same(name))
+        .map(|name| format!("`{name}` of {}", registry.display()))
+        .collect();
+    if now.is_none_or(|now| read(config).ok().as_deref() != Some(&*now.settings)) {
+        others.push(config.display().to_string());
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "an earlier run has taken over the broker's users, and by now these are not what it has: {}",
+        others.join(", ")
+    ))
+    .help(format!(
+        "to take them over as they are now: move {} and {} away, and run this again",
+        config.display(),
+        registry.display()
+    ))
+    .help("`--no-import` goes on with these files as they stand: who is in them gets in"))
 }
 
 /// Whether it is not a file without anybody in it.
