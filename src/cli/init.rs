@@ -267,7 +267,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         guarded: None,
         command: world.command(),
         port: arguments.port,
-        closes_1883: others.open_nothing() && !neighbours::opens(conf, 1883),
+        closes_1883: (others.setup().is_none() || others.open_nothing()) && !neighbours::opens(conf, 1883),
         keeps_1883: keeps_1883 && neighbours::opens(conf, 1883),
     };
     if let Some(way) = Way::find(&arguments)

@@ -25,7 +25,8 @@ pub struct Locked {
     /// After symbolic links.
     path: PathBuf,
     folder: File,
-    _lock: Arc<File>,
+    /// Held as long as one of those that share it lives.
+    lock: Arc<File>,
 }
 
 /// Stays in each folder in which we change files; only the folder's owner and root can open it.
@@ -53,7 +54,7 @@ impl Locked {
         let path = resolve(path).map_err(failed)?;
         let folder = File::open(parent(&path)).map_err(failed)?;
         let lock = lock::acquire(&parent(&path).join(LOCK), lock::PATIENCE).map_err(failed)?;
-        Ok(Self { path, folder, _lock: Arc::new(lock) })
+        Ok(Self { path, folder, lock: Arc::new(lock) })
     }
 
     /// Several files at once, in their order: for changes that have to be made all or not at all. A folder is locked
@@ -70,7 +71,7 @@ impl Locked {
             let locked = match all.iter().find(|other| parent(&other.path) == parent(&real)) {
                 Some(other) => Self {
                     folder: other.folder.try_clone().map_err(failed)?,
-                    _lock: Arc::clone(&other._lock),
+                    lock: Arc::clone(&other.lock),
                     path: real,
                 },
                 None => Self::new(path)?,

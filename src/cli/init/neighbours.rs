@@ -83,14 +83,12 @@ fn read_without(conf: &Path) -> Option<(Vec<Directive>, Setup)> {
 pub(super) fn is_open_to(listener: &Listener, listen: Option<IpAddr>) -> bool {
     const NARROWED: [&str; 5] =
         ["bind_interface", "socket_domain", "mount_point", "psk_hint", "use_identity_as_username"];
-    if listener.port == 0
+    if listener.line.is_none()
+        || listener.port == 0
         || listener.is_on("require_certificate")
         || NARROWED.iter().any(|key| listener.get(key).is_some())
     {
         return false;
-    }
-    if listener.is_local() {
-        return listen.is_some_and(|address| address.is_loopback());
     }
     let Some(bind) = &listener.bind else { return true };
     match (bind.parse::<IpAddr>(), listen) {

@@ -66,8 +66,7 @@ pub(super) fn opens_more(others: &Neighbours, arguments: &Arguments, config: &Pa
         "a port for passwords would let clients without a name in from everywhere, as `[anonymous]` in {} has it",
         config.display()
     ))
-    .help(format!("take `[anonymous]` out of {}, and give those clients names and passwords", config.display()))
-    .help("for programs of this machine alone: --listen 127.0.0.1"))
+    .help(format!("take `[anonymous]` out of {}, and give those clients names and passwords", config.display())))
 }
 
 /// Mosquitto's configuration has lines, knows no quotes, and leaves out blanks at the ends.
