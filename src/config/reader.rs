@@ -9,7 +9,7 @@ use toml::{
 };
 
 use super::words;
-use crate::diag::{Code, Diagnostic, Place, Report, Source};
+use crate::diag::{Code, Diagnostic, Place, Report, Severity, Source};
 
 /// A value and where it stands.
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
@@ -37,19 +37,27 @@ pub(crate) struct Reader {
     /// One for all places of the file.
     file: Arc<Path>,
     found: Vec<Diagnostic>,
+    /// Where in the file the text begins that spans are counted from.
+    base: usize,
     /// Lines with mistakes of syntax, ascending; what was made of them is a guess that deserves no mistakes of its own.
     garbled: Vec<u32>,
 }
 
 impl Reader {
-    /// Reads the tree of `text`, which is cited as `path` with the password hashes masked.
-    pub(crate) fn parse<'t>(path: &Path, text: &'t str) -> (Self, DeTable<'t>) {
-        let mut reader = Self {
+    /// For the parts of `text`, which is cited as `path` with the password hashes masked.
+    pub(crate) fn new(path: &Path, text: &str) -> Self {
+        Self {
             source: Source::new(path, super::mask::without_secrets(text)),
             file: path.into(),
             found: Vec::new(),
+            base: 0,
             garbled: Vec::new(),
-        };
+        }
+    }
+
+    /// Reads the tree of `text`, cited as by [`Self::new`].
+    pub(crate) fn parse<'t>(path: &Path, text: &'t str) -> (Self, DeTable<'t>) {
+        let mut reader = Self::new(path, text);
         let (tree, mut errors) = DeTable::parse_recoverable(text);
         errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
         let duplicates = errors.iter().any(|error| error.message() == DUPLICATE);
@@ -94,6 +102,21 @@ impl Reader {
         self.found.push(Diagnostic::error(&self.source, span, error.message().replace('\n', " ")));
     }
 
+    /// From now on spans are of what begins at this byte of the file.
+    pub(crate) fn begin_at(&mut self, base: usize) {
+        self.base = base;
+    }
+
+    /// Where something is in the file.
+    fn in_file(&self, span: &Range<usize>) -> Range<usize> {
+        self.base + span.start..self.base + span.end
+    }
+
+    /// Whether there was an error.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.found.iter().any(|found| found.severity == Severity::Error)
+    }
+
     /// Whether part of the file could not be understood at all.
     pub(crate) fn is_garbled(&self) -> bool {
         !self.garbled.is_empty()
@@ -106,7 +129,7 @@ impl Reader {
 
     /// What `explain` cites for something at this byte.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        Place { file: Arc::clone(&self.file), line: self.source.line_of(offset) }
+        Place { file: Arc::clone(&self.file), line: self.source.line_of(self.base + offset) }
     }
 
     /// Notes a mistake unless it stands in a garbled line.
@@ -119,7 +142,7 @@ impl Reader {
 
     /// Notes an error.
     pub(crate) fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.push(Diagnostic::error(&self.source, span, message));
+        self.push(Diagnostic::error(&self.source, self.in_file(&span), message));
     }
 
     /// Notes an error with its remedy.
@@ -129,18 +152,21 @@ impl Reader {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(Diagnostic::error(&self.source, span, message).help(help));
+        self.push(Diagnostic::error(&self.source, self.in_file(&span), message).help(help));
     }
 
     /// Notes a warning of this kind.
     pub(crate) fn warning(&mut self, code: Code, span: Range<usize>, (message, help): (String, &str)) {
-        self.push(Diagnostic::error(&self.source, span, message).warns(code).help(help));
+        self.push(Diagnostic::error(&self.source, self.in_file(&span), message).warns(code).help(help));
     }
 
     /// Notes a key that means nothing here.
     pub(crate) fn unknown_key(&mut self, entry: &Entry<'_, '_>, known: &[&str]) {
-        let mut mistake =
-            Diagnostic::error(&self.source, entry.span.clone(), format!("unknown key `{}`", entry.key));
+        let mut mistake = Diagnostic::error(
+            &self.source,
+            self.in_file(&entry.span),
+            format!("unknown key `{}`", entry.key),
+        );
         mistake.help = words::suggestion(entry.key, known.iter().copied());
         self.push(mistake);
     }
@@ -152,7 +178,7 @@ impl Reader {
         message: String,
         known: impl IntoIterator<Item = &'a str>,
     ) {
-        let mut mistake = Diagnostic::error(&self.source, text.span.clone(), message);
+        let mut mistake = Diagnostic::error(&self.source, self.in_file(&text.span), message);
         mistake.help = words::suggestion(text.text, known);
         self.push(mistake);
     }
@@ -245,7 +271,7 @@ impl Reader {
     /// The bytes to blame for a mistake at `inner`, counted from the start of the string's content: these very
     /// bytes if the string is written without escapes on one line, else all of it.
     pub(crate) fn inside(&self, text: &Text<'_>, inner: Range<usize>) -> Range<usize> {
-        let written = self.source.text().get(text.span.clone()).unwrap_or_default();
+        let written = self.source.text().get(self.in_file(&text.span)).unwrap_or_default();
         let plain = written
             .strip_prefix(['"', '\''])
             .and_then(|rest| rest.strip_suffix(['"', '\'']))

@@ -8,7 +8,13 @@ mod credentials;
 pub mod edit;
 pub mod read;
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    path::Path,
+    str::FromStr,
+    sync::Arc,
+};
 
 use thiserror::Error;
 
@@ -18,16 +24,15 @@ use crate::{
     diag::Place,
     ident::DeviceName,
     password::PasswordHash,
-    policy::{Attributes, Block},
+    policy::{Attributes, Index},
 };
 
-/// One entry of the registry. What it may do is compiled elsewhere; here stand its own rules as written.
+/// One entry of the registry. What it may do is compiled elsewhere; its own rules stand here until then.
 #[derive(Debug)]
 pub struct Device {
     pub(crate) name: DeviceName,
-    pub(crate) place: Place,
-    /// Shared by all devices with the same roles.
-    pub(crate) roles: Arc<[RoleId]>,
+    pub(crate) kin: Arc<Kin>,
+    pub(crate) line: u32,
     pub(crate) attributes: Attributes,
     pub(crate) state: State,
     pub(crate) auth: Auth,
@@ -35,7 +40,13 @@ pub struct Device {
     pub(crate) revoked: Box<[Fingerprint]>,
     /// Apart, because many devices have none.
     pub(crate) password: Option<Box<Password>>,
-    pub(crate) own: Option<Arc<Block>>,
+}
+
+/// What all devices of one file with the same roles have in common.
+#[derive(Debug)]
+pub(crate) struct Kin {
+    pub(crate) roles: Box<[RoleId]>,
+    pub(crate) file: Arc<Path>,
 }
 
 /// A hash and how its password came about.
@@ -190,14 +201,14 @@ impl Device {
 
     /// The line its entry begins at.
     #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn place(&self) -> Place {
+        Place { file: Arc::clone(&self.kin.file), line: self.line }
     }
 
     /// Its roles as written, without what they include.
     #[must_use]
     pub fn roles(&self) -> &[RoleId] {
-        &self.roles
+        &self.kin.roles
     }
 
     /// What fills `{attr.NAME}`.
@@ -244,21 +255,16 @@ impl Device {
     pub fn has_generated_password(&self) -> bool {
         self.password.as_ref().is_some_and(|password| password.generated)
     }
-
-    /// The rules of its own, as they were read. In a snapshot they are compiled and no longer here: see
-    /// [`Snapshot::indexes`](crate::snapshot::Snapshot::indexes).
-    #[must_use]
-    pub fn block_as_read(&self) -> Option<&Arc<Block>> {
-        self.own.as_ref()
-    }
 }
 
 /// Devices whose names differ in more than ASCII case.
 #[derive(Debug, Default)]
 pub struct Registry {
-    devices: HashMap<DeviceName, Device, foldhash::fast::RandomState>,
-    /// Names in lower case, to the names as written.
-    folded: HashMap<Box<str>, DeviceName, foldhash::fast::RandomState>,
+    /// Each with the rules of its own, compiled. In the order in which they came: whoever goes through all of them meets
+    /// what was made together.
+    devices: Vec<(Device, Option<Index>)>,
+    /// Places in `devices`, by names in lower case.
+    places: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
 }
 
 impl Registry {
@@ -267,35 +273,51 @@ impl Registry {
     /// # Errors
     ///
     /// The place of the one that is there.
-    pub fn insert(&mut self, device: Device) -> Result<(), Place> {
-        let folded: Box<str> = device.name.as_str().to_ascii_lowercase().into();
-        if let Some(first) = self.folded.get(&folded).and_then(|name| self.devices.get(name)) {
-            return Err(first.place.clone());
+    pub fn insert(&mut self, device: Device, own: Option<Index>) -> Result<(), Place> {
+        match self.places.entry(folded(device.name.as_str())) {
+            Entry::Occupied(taken) => match self.devices.get(*taken.get()) {
+                Some((first, _)) => Err(first.place()),
+                None => Ok(()),
+            },
+            Entry::Vacant(free) => {
+                free.insert(self.devices.len());
+                self.devices.push((device, own));
+                Ok(())
+            }
         }
-        self.folded.insert(folded, device.name.clone());
-        self.devices.insert(device.name.clone(), device);
-        Ok(())
     }
 
     /// The device of exactly this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Device> {
-        self.devices.get(name)
+        self.find(name).map(|(device, _)| device)
     }
 
-    /// The same, to be completed while loading.
+    /// The rules of its own, if it has any.
+    #[must_use]
+    pub fn rules_of(&self, name: &str) -> Option<&Index> {
+        self.find(name)?.1.as_ref()
+    }
+
+    fn find(&self, name: &str) -> Option<&(Device, Option<Index>)> {
+        self.devices.get(*self.places.get(&folded(name))?).filter(|(device, _)| device.name.as_str() == name)
+    }
+
+    /// The device of exactly this name, to be completed while loading.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Device> {
-        self.devices.get_mut(name)
+        let place = *self.places.get(&folded(name))?;
+        let (device, _) = self.devices.get_mut(place)?;
+        (device.name.as_str() == name).then_some(device)
     }
 
-    /// All devices, in no particular order.
+    /// All devices, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = &Device> {
-        self.devices.values()
+        self.devices.iter().map(|(device, _)| device)
     }
 
     /// The same, to be completed while loading.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Device> {
-        self.devices.values_mut()
+        self.devices.iter_mut().map(|(device, _)| device)
     }
 
     /// How many devices there are.
@@ -310,10 +332,14 @@ impl Registry {
         self.devices.is_empty()
     }
 
-    /// Takes the devices out.
-    pub(crate) fn into_devices(self) -> impl Iterator<Item = Device> {
-        self.devices.into_values()
+    /// Takes the devices out, each with the rules of its own.
+    pub(crate) fn into_devices(self) -> impl ExactSizeIterator<Item = (Device, Option<Index>)> {
+        self.devices.into_iter()
     }
+}
+
+fn folded(name: &str) -> Box<str> {
+    name.to_ascii_lowercase().into()
 }
 
 #[cfg(test)]

@@ -14,9 +14,13 @@
 //! publish = ["cmd/+/#"]                # and the other keys of a block of rules
 //! ```
 
+mod parts;
+
 use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
-use super::{Auth, Certificates, Device, Fingerprint, Password, Registry, State, credentials};
+use toml::de::DeTable;
+
+use super::{Auth, Certificates, Device, Fingerprint, Kin, Password, Registry, State, credentials};
 use crate::{
     config::{
         Config, RoleId, block,
@@ -26,7 +30,7 @@ use crate::{
     },
     diag::{Place, Report},
     ident::DeviceName,
-    policy::{Attributes, Block, Owner, fillable},
+    policy::{Attributes, Block, Index, Owner, fillable},
 };
 
 /// The keys of a device beside those of its block of rules.
@@ -35,18 +39,56 @@ pub const KEYS: [&str; 8] = ["role", "roles", "attr", "state", "auth", "certific
 /// Reads the text of the registry file at `path`. Mistakes go to `report`; devices without mistakes are
 /// returned even then.
 pub fn parse(path: &Path, text: &str, config: &Config, report: &mut Report) -> Registry {
+    let (reader, registry) = match parts::read(path, text, config, parts::LEAST) {
+        Some(read) => read,
+        None => whole(path, text, config),
+    };
+    reader.finish(report);
+    registry
+}
+
+fn whole(path: &Path, text: &str, config: &Config) -> (Reader, Registry) {
     let (mut reader, tree) = Reader::parse(path, text);
     crate::config::check_version(&mut reader, tree.get("version"));
-    let mut needs = Needs::of(config);
-    let mut registry = Registry::default();
-    for entry in entries(&tree).into_iter().filter(|entry| entry.key != "version") {
-        let Some(mut device) = device(&mut reader, &entry, config) else { continue };
-        needs.check(&mut reader, &entry.span, &device);
-        needs.share_roles(&mut device);
+    let mut reading = Reading::new(config);
+    reading.take(&mut reader, tree);
+    (reader, reading.registry)
+}
+
+/// The devices read so far.
+struct Reading<'c> {
+    config: &'c Config,
+    needs: Needs<'c>,
+    registry: Registry,
+}
+
+impl<'c> Reading<'c> {
+    fn new(config: &'c Config) -> Self {
+        Self { config, needs: Needs::of(config), registry: Registry::default() }
+    }
+
+    /// Reads the devices of a tree, in the order of the file.
+    fn take(&mut self, reader: &mut Reader, tree: DeTable<'_>) {
+        // Each is dropped as soon as it is read: what comes next then finds memory that is warm.
+        let mut tables: Vec<_> = tree.into_iter().collect();
+        tables.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in tables {
+            let entry = Entry { key: key.get_ref(), span: key.span(), value: &value };
+            if entry.key != "version" {
+                self.device(reader, &entry);
+            }
+        }
+    }
+
+    fn device(&mut self, reader: &mut Reader, entry: &Entry<'_, '_>) {
+        let Some((mut device, own)) = device(reader, entry, self.config) else { return };
+        self.needs.check(reader, &entry.span, (&device, own.as_deref()));
+        self.needs.share_kin(&mut device);
+        let own = own.map(|own| Index::compile_own(&own));
         let name = device.name.clone();
-        if let Err(first) = registry.insert(device) {
+        if let Err(first) = self.registry.insert(device, own) {
             reader.error_help(
-                entry.span,
+                entry.span.clone(),
                 format!(
                     "`{name}` and the device in line {} differ only in small and capital letters",
                     first.line
@@ -55,8 +97,6 @@ pub fn parse(path: &Path, text: &str, config: &Config, report: &mut Report) -> R
             );
         }
     }
-    reader.finish(report);
-    registry
 }
 
 /// What an entry says, name apart.
@@ -73,7 +113,12 @@ struct Fields {
     rules: block::Draft,
 }
 
-fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option<Device> {
+/// The device of an entry, and the rules of its own.
+fn device(
+    reader: &mut Reader,
+    entry: &Entry<'_, '_>,
+    config: &Config,
+) -> Option<(Device, Option<Arc<Block>>)> {
     let Some(table) = entry.value.get_ref().as_table() else {
         let found = crate::config::reader::type_name(entry.value.get_ref());
         let message = format!("`{}` must be the table of a device, not {found}", entry.key);
@@ -89,19 +134,20 @@ fn device(reader: &mut Reader, entry: &Entry<'_, '_>, config: &Config) -> Option
         fields.take(reader, &inner, config);
     }
     let own = fields.rules.finish(reader, Owner::Device(entry.key.into()));
-    Some(Device {
+    let Place { file, line } = reader.place(entry.span.start);
+    let device = Device {
         name: name.ok()?,
-        place: reader.place(entry.span.start),
-        roles: fields.roles.into(),
+        kin: Arc::new(Kin { roles: fields.roles.into(), file }),
+        line,
         attributes: fields.attributes,
         state: fields.state,
         auth: fields.auth,
         certificates: fields.certificates,
         revoked: fields.revoked.into(),
         password: fields.password.map(Box::new),
-        // Limits alone allow nothing.
-        own: Some(own).filter(|own| !own.rules.is_empty()),
-    })
+    };
+    // Limits alone allow nothing.
+    Some((device, Some(own).filter(|own| !own.rules.is_empty())))
 }
 
 impl Fields {
@@ -169,7 +215,7 @@ fn attributes(reader: &mut Reader, entry: &Entry<'_, '_>) -> Attributes {
 /// Which attributes the deny rules of a set of roles need; found once for each set.
 struct Needs<'c> {
     config: &'c Config,
-    by_roles: HashMap<Arc<[RoleId]>, Arc<[Need]>, foldhash::fast::RandomState>,
+    by_roles: HashMap<Box<[RoleId]>, (Arc<Kin>, Arc<[Need]>), foldhash::fast::RandomState>,
     /// Of the rules that a device has in quarantine. All that are not retired are held to them: the hour in which one
     /// has to be quarantined is the wrong one to learn what it lacks.
     quarantine: Arc<[Need]>,
@@ -191,9 +237,9 @@ impl<'c> Needs<'c> {
 
     /// Notes the attributes that a device must have and has not. A deny that cannot be filled would refuse it
     /// everything, which is better said here than found out on the broker.
-    fn check(&mut self, reader: &mut Reader, span: &Range<usize>, device: &Device) {
-        let shared = self.of_roles(&device.roles);
-        let own: Vec<Need> = device.own.iter().flat_map(|own| needs(own)).collect();
+    fn check(&mut self, reader: &mut Reader, span: &Range<usize>, (device, own): (&Device, Option<&Block>)) {
+        let shared = self.of_roles(&device.kin);
+        let own: Vec<Need> = own.into_iter().flat_map(needs).collect();
         let always = shared.iter().chain(&own).map(|need| (need, "needs"));
         let may_come = device.state != State::Retired;
         let quarantine = self.quarantine.iter().filter(|need| may_come && !shared.contains(need));
@@ -220,22 +266,22 @@ impl<'c> Needs<'c> {
         }
     }
 
-    /// Gives the device the list of roles of the first device with the same.
-    fn share_roles(&self, device: &mut Device) {
-        if let Some((roles, _)) = self.by_roles.get_key_value(&device.roles) {
-            device.roles = Arc::clone(roles);
+    /// Gives the device what it has in common with the first device with the same roles.
+    fn share_kin(&self, device: &mut Device) {
+        if let Some((kin, _)) = self.by_roles.get(&device.kin.roles) {
+            device.kin = Arc::clone(kin);
         }
     }
 
-    fn of_roles(&mut self, roles: &Arc<[RoleId]>) -> Arc<[Need]> {
-        if let Some(known) = self.by_roles.get(roles) {
+    fn of_roles(&mut self, kin: &Arc<Kin>) -> Arc<[Need]> {
+        if let Some((_, known)) = self.by_roles.get(&kin.roles) {
             return Arc::clone(known);
         }
-        let whole = self.config.roles.expand(roles);
+        let whole = self.config.roles.expand(&kin.roles);
         let blocks =
             whole.iter().filter_map(|role| self.config.roles.block(*role)).chain(&self.config.everyone);
         let found: Arc<[Need]> = blocks.flat_map(|block| needs(block)).collect();
-        self.by_roles.insert(Arc::clone(roles), Arc::clone(&found));
+        self.by_roles.insert(kin.roles.clone(), (Arc::clone(kin), Arc::clone(&found)));
         found
     }
 }

@@ -32,7 +32,7 @@ fn a_device_is_what_its_table_says() {
     };
     assert_eq!(device.certificates(), &Certificates::Listed(Box::new([expected])));
     assert_eq!(device.revoked(), [two.parse().unwrap()]);
-    assert_eq!(device.block_as_read().unwrap().rules.len(), 1);
+    assert_eq!(registry.rules_of("gw-7").unwrap().blocks()[0].rules.len(), 1);
     assert!(device.password().is_none());
 }
 
@@ -42,7 +42,7 @@ fn an_empty_table_is_an_active_device_that_can_show_nothing() {
     let device = registry.get("a").unwrap();
     assert_eq!((device.state(), device.auth()), (State::Active, Auth::Any));
     assert_eq!(device.certificates(), &Certificates::Listed(Box::new([])));
-    assert!(device.roles().is_empty() && device.block_as_read().is_none());
+    assert!(device.roles().is_empty() && registry.rules_of("a").is_none());
 }
 
 #[test]
@@ -61,7 +61,8 @@ fn fingerprints_are_read_as_openssl_prints_them() {
 fn names_that_differ_in_case_only_are_one() {
     let mut registry = devices("version = 1\n[a]\n");
     let mut again = devices("version = 1\n\n[A]\n").into_devices();
-    assert_eq!(registry.insert(again.next().unwrap()).unwrap_err().line, 2);
+    let (device, own) = again.next().unwrap();
+    assert_eq!(registry.insert(device, own).unwrap_err().line, 2);
     assert_eq!(registry.len(), 1);
 }
 

@@ -1,7 +1,7 @@
 //! The devices, found by name.
 //!
 //! An access check needs a few bytes of its device, and with many devices each of them comes from memory. So what it
-//! needs stands close together, apart from the credentials, which only a log-in looks at.
+//! needs stands in one place with the name, apart from the credentials, which only a log-in looks at.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -16,10 +16,10 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Devices {
     hasher: foldhash::fast::RandomState,
-    /// Open addressing from a name's hash; a power of two of them, at most seven eighths taken.
+    /// Open addressing from a name's hash; at most five eighths taken.
     slots: Box<[Slot]>,
-    /// For each device its rights and its name, one after the other: what a check waits for is in one place.
-    records: Box<[u8]>,
+    /// What does not fit in the slots of long names.
+    long: Box<[u8]>,
     /// By the device's number.
     devices: Box<[Device]>,
     /// One for all devices whose roles come to the same.
@@ -30,48 +30,49 @@ pub(super) struct Devices {
     states: [u32; State::WORDS.len()],
 }
 
-/// A free slot has the number [`NONE`].
+/// What an access check needs of a device, and its name. Half a line of the processor's cache, and never in two of them.
 #[derive(Clone, Copy)]
+#[repr(align(32))]
 struct Slot {
-    /// Bits of the name's hash, and in the lowest eight its length: a strange name is rarely compared.
-    tag: u32,
-    /// Where its record begins.
-    record: u32,
+    /// [`NONE`] if the slot is free.
     device: u32,
-}
-
-/// What an access check needs of a device.
-#[derive(Clone, Copy)]
-struct Rights {
-    state: State,
     roles: u32,
     /// [`NONE`] if it has no rules of its own.
     own: u32,
+    state: State,
+    /// Of the name.
+    bytes: u8,
+    /// The name, or of a long one the beginning and then where in [`Devices::long`] the rest begins.
+    name: [u8; INLINE],
 }
 
-/// Bytes of [`Rights`] in a record, before the name.
-const RIGHTS_BYTES: usize = 9;
+/// Bytes of a name that fit in a slot.
+const INLINE: usize = 18;
+/// Bytes of a long name that stand in its slot, before four for the place of the rest.
+const BEGINNING: usize = 14;
 
-impl Rights {
-    fn to_bytes(self) -> [u8; RIGHTS_BYTES] {
-        let state = match self.state {
-            State::Active => 0,
-            State::Quarantined => 1,
-            State::Disabled => 2,
-            State::Retired => 3,
-        };
-        let ([a, b, c, d], [e, f, g, h]) = (self.roles.to_le_bytes(), self.own.to_le_bytes());
-        [state, a, b, c, d, e, f, g, h]
+const _: () = assert!(size_of::<Slot>() == 32);
+
+impl Slot {
+    const FREE: Self =
+        Self { device: NONE, roles: 0, own: NONE, state: State::Retired, bytes: 0, name: [0; INLINE] };
+
+    #[inline]
+    fn is_of(&self, name: &[u8], long: &[u8]) -> bool {
+        if usize::from(self.bytes) != name.len() {
+            return false;
+        }
+        match self.name.get(..name.len()) {
+            Some(known) => same(known, name),
+            None => self.is_of_long(name, long),
+        }
     }
 
-    fn from_bytes([state, a, b, c, d, e, f, g, h]: [u8; RIGHTS_BYTES]) -> Self {
-        let state = match state {
-            0 => State::Active,
-            1 => State::Quarantined,
-            2 => State::Disabled,
-            _ => State::Retired,
-        };
-        Self { state, roles: u32::from_le_bytes([a, b, c, d]), own: u32::from_le_bytes([e, f, g, h]) }
+    #[cold]
+    fn is_of_long(&self, name: &[u8], long: &[u8]) -> bool {
+        let (beginning, place) = self.name.split_at(BEGINNING);
+        let rest = place.first_chunk().and_then(|place| long.get(at(u32::from_le_bytes(*place))..));
+        name.strip_prefix(beginning).is_some_and(|end| rest.is_some_and(|rest| rest.starts_with(end)))
     }
 }
 
@@ -97,44 +98,46 @@ pub(super) struct Entry {
 impl Devices {
     /// Of devices with different names.
     pub(super) fn new(entries: impl ExactSizeIterator<Item = Entry>, roles: Vec<Index>) -> Self {
-        let hasher = foldhash::fast::RandomState::default();
+        let mut new = Self { roles: roles.into(), ..Self::default() };
         let count = entries.len();
-        let size = (count + count / 7 + 1).next_power_of_two();
-        let mut slots = vec![Slot { tag: 0, record: 0, device: NONE }; size];
+        new.slots = vec![Slot::FREE; count + count * 3 / 5 + 1].into();
         let mut devices = Vec::with_capacity(count);
-        let (mut records, mut own) = (Vec::new(), Vec::new());
-        let mut states = [0; State::WORDS.len()];
+        let (mut long, mut own) = (Vec::new(), Vec::new());
         for entry in entries {
-            for ((_, state), number) in State::WORDS.iter().zip(&mut states) {
+            for ((_, state), number) in State::WORDS.iter().zip(&mut new.states) {
                 *number += u32::from(*state == entry.device.state());
             }
-            let name = entry.device.name().as_str();
-            let (tag, mut at) = place(&hasher, name, size);
-            while slots.get(at).is_some_and(|slot| slot.device != NONE) {
-                at = (at + 1) & (size - 1);
-            }
-            if let Some(free) = slots.get_mut(at) {
-                *free = Slot { tag, record: number(records.len()), device: number(devices.len()) };
-            }
-            let rights = Rights {
-                state: entry.device.state(),
+            let name = entry.device.name().as_str().as_bytes();
+            let mut slot = Slot {
+                device: number(devices.len()),
                 roles: entry.roles,
                 own: if entry.own.is_some() { number(own.len()) } else { NONE },
+                state: entry.device.state(),
+                bytes: u8::try_from(name.len()).unwrap_or_default(),
+                name: [0; INLINE],
             };
-            records.extend(rights.to_bytes());
-            records.extend_from_slice(name.as_bytes());
+            match slot.name.get_mut(..name.len()) {
+                Some(whole) => whole.copy_from_slice(name),
+                None => {
+                    let (beginning, rest) = name.split_at(BEGINNING);
+                    let (start, place) = slot.name.split_at_mut(BEGINNING);
+                    start.copy_from_slice(beginning);
+                    place.copy_from_slice(&number(long.len()).to_le_bytes());
+                    long.extend_from_slice(rest);
+                }
+            }
+            let mut place = new.first_slot(name);
+            while new.slots.get(place).is_some_and(|slot| slot.device != NONE) {
+                place = new.after(place);
+            }
+            if let Some(free) = new.slots.get_mut(place) {
+                *free = slot;
+            }
             own.extend(entry.own);
             devices.push(entry.device);
         }
-        Self {
-            hasher,
-            slots: slots.into(),
-            records: records.into(),
-            devices: devices.into(),
-            roles: roles.into(),
-            own: own.into(),
-            states,
-        }
+        (new.devices, new.long, new.own) = (devices.into(), long.into(), own.into());
+        new
     }
 
     /// How many of them are in each state; counted when they were loaded.
@@ -145,45 +148,55 @@ impl Devices {
     /// The device of exactly this name, and what it may do.
     #[inline]
     pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
-        let (device, rights) = self.lookup(name)?;
-        let own = match rights.own {
+        let slot = self.lookup(name)?;
+        let own = match slot.own {
             NONE => None,
             own => Some(self.own.get(at(own))?),
         };
         Some(Found {
-            device: self.devices.get(device)?,
-            state: rights.state,
-            roles: self.roles.get(at(rights.roles))?,
+            device: self.devices.get(at(slot.device))?,
+            state: slot.state,
+            roles: self.roles.get(at(slot.roles))?,
             own,
         })
     }
 
     /// The device of exactly this name.
     pub(super) fn get(&self, name: &str) -> Option<&Device> {
-        self.devices.get(self.lookup(name)?.0)
+        self.devices.get(at(self.lookup(name)?.device))
     }
 
     #[inline]
-    fn lookup(&self, name: &str) -> Option<(usize, Rights)> {
-        // A tag tells lengths apart up to 255 bytes.
+    fn lookup(&self, name: &str) -> Option<&Slot> {
+        // The number of bytes in a slot tells names apart up to 255.
         if name.len() > MAX_NAME_BYTES {
             return None;
         }
-        let size = self.slots.len();
-        let (tag, mut slot) = place(&self.hasher, name, size);
+        let name = name.as_bytes();
+        let mut place = self.first_slot(name);
         loop {
-            let found = self.slots.get(slot)?;
-            if found.tag == tag {
-                let (rights, known) = self.records.get(at(found.record)..)?.split_first_chunk()?;
-                if same(known.get(..name.len())?, name.as_bytes()) {
-                    return Some((at(found.device), Rights::from_bytes(*rights)));
-                }
+            let slot = self.slots.get(place).filter(|slot| slot.device != NONE)?;
+            if slot.is_of(name, &self.long) {
+                return Some(slot);
             }
-            if found.device == NONE {
-                return None;
-            }
-            slot = (slot + 1) & (size - 1);
+            place = self.after(place);
         }
+    }
+
+    /// Where the search for a name begins.
+    #[inline]
+    fn first_slot(&self, name: &[u8]) -> usize {
+        let mut hash = self.hasher.build_hasher();
+        hash.write(name);
+        // As much of the slots as the hash is of all hashes.
+        let slots = u64::try_from(self.slots.len()).unwrap_or_default();
+        let place = (hash.finish() >> u32::BITS).wrapping_mul(slots) >> u32::BITS;
+        usize::try_from(place).unwrap_or(usize::MAX)
+    }
+
+    #[inline]
+    fn after(&self, place: usize) -> usize {
+        if place + 1 < self.slots.len() { place + 1 } else { 0 }
     }
 
     /// All of them, in no particular order.
@@ -202,17 +215,6 @@ impl Devices {
     }
 }
 
-/// The tag of a name, and the slot of `size` where the search for it begins.
-fn place(hasher: &foldhash::fast::RandomState, name: &str, size: usize) -> (u32, usize) {
-    let mut hash = hasher.build_hasher();
-    hash.write(name.as_bytes());
-    let hash = hash.finish();
-    let [length, ..] = name.len().to_le_bytes();
-    let tag = u32::try_from(hash >> u32::BITS).unwrap_or_default() & !0xff | u32::from(length);
-    let low = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or_default();
-    (tag, low & size.saturating_sub(1))
-}
-
 /// A number as a place in a slice. Where `usize` is narrower it could only miss, and a miss denies.
 fn at(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
@@ -225,14 +227,54 @@ pub(super) fn number(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
     use super::*;
+    use crate::{
+        ident::DeviceName,
+        policy::Attributes,
+        registry::{Auth, Kin},
+    };
+
+    /// Devices of these names, each with the number of its roles.
+    fn devices(names: &[String]) -> Devices {
+        let entry = |(name, roles): (&String, u32)| {
+            let device = Device {
+                name: DeviceName::new(name).unwrap(),
+                kin: Arc::new(Kin { roles: Box::default(), file: Path::new("devices.toml").into() }),
+                line: roles,
+                attributes: Attributes::default(),
+                state: if roles % 2 == 0 { State::Active } else { State::Quarantined },
+                auth: Auth::Any,
+                certificates: None,
+                revoked: Box::default(),
+                password: None,
+            };
+            Entry { device, roles, own: None }
+        };
+        let entries: Vec<Entry> = names.iter().zip(0..).map(entry).collect();
+        let roles = names.iter().map(|_| Index::compile(&[]));
+        Devices::new(entries.into_iter(), roles.collect())
+    }
 
     #[test]
-    fn rights_come_out_as_they_went_in() {
-        for state in [State::Active, State::Quarantined, State::Disabled, State::Retired] {
-            let rights = Rights { state, roles: 0x0102_0304, own: NONE };
-            let Rights { state: found, roles, own } = Rights::from_bytes(rights.to_bytes());
-            assert_eq!((found, roles, own), (state, 0x0102_0304, NONE));
+    fn everybody_is_found_and_nobody_else() {
+        // Names of every length, and many that differ at one end only.
+        let mut names: Vec<String> = (1..=MAX_NAME_BYTES).map(|length| "n".repeat(length)).collect();
+        for number in 0..500 {
+            names.push(format!("d{number}"));
+            names.push(format!("{number}-of-a-rather-long-name"));
+            names.push(format!("a-rather-long-name-of-number-{number}"));
+        }
+        let devices = devices(&names);
+        for (name, number) in names.iter().zip(0..) {
+            let found = devices.find(name).unwrap();
+            assert_eq!((found.device.name().as_str(), found.device.line), (name.as_str(), number));
+            assert_eq!(found.state, found.device.state());
+            assert!(std::ptr::eq(found.roles, &raw const devices.roles[usize::try_from(number).unwrap()]));
+            for strange in [format!("{name}x"), format!("x{name}"), name[1..].to_owned() + "y"] {
+                assert!(devices.get(&strange).is_none(), "{strange}");
+            }
         }
     }
 

@@ -214,7 +214,7 @@ fn add_password_file(registry: &mut Registry, path: &Path, text: &str, report: &
             continue;
         };
         if device.password.is_some() {
-            let message = format!("`{}` has a password here and another at {}", user.name, device.place);
+            let message = format!("`{}` has a password here and another at {}", user.name, device.place());
             report.push(Diagnostic::error(&source, user.span, message).help("take one of them out"));
         } else {
             device.password = Some(Box::new(Password { hash: user.hash, generated: false }));
@@ -234,13 +234,10 @@ fn compile(config: Config, mut registry: Registry) -> Snapshot {
     let names = registry.iter().map(|device| device.name().as_str());
     let longest_name_bytes = names.map(str::len).max().unwrap_or_default();
     let mut indexes = Indexes { config: &config, by_roles: HashMap::default(), compiled: Vec::new() };
-    let entries = registry.into_devices().map(|mut device| {
-        let roles = indexes.of_roles(&device.roles);
-        // Taken out, because the index keeps the same rules in a third of the memory.
-        let own = device.own.take().map(|own| Index::compile_own(&own));
-        Entry { device, roles, own }
-    });
-    let entries: Vec<Entry> = entries.collect();
+    let entries: Vec<Entry> = registry
+        .into_devices()
+        .map(|(device, own)| Entry { roles: indexes.of_roles(device.roles()), device, own })
+        .collect();
     let devices = Devices::new(entries.into_iter(), indexes.compiled);
     let anonymous = config.anonymous.as_ref().map(|block| Index::compile(std::slice::from_ref(block)));
     let quarantine = config.roles.quarantine().map_or_else(Vec::new, |role| {

@@ -250,6 +250,10 @@ fn read_level(level: &str) -> Result<Level<'_>, Blame> {
     match level {
         "+" => return Ok(Level::Plus),
         "#" => return Ok(Level::Hash),
+        // Most levels.
+        _ if !level.bytes().any(|byte| matches!(byte, 0 | b'+' | b'#' | b'{' | b'}')) => {
+            return Ok(Level::Text(level.into()));
+        }
         _ => {}
     }
     if let Some((at, wrong)) = level.char_indices().find(|(_, ch)| matches!(ch, '\0' | '+' | '#')) {

@@ -72,7 +72,7 @@ impl Cited {
     }
     /// At the head of a device's table.
     pub(super) fn device(&mut self, code: Code, device: &Device, message: String) -> Warning {
-        self.line(code, (device.place(), device.name().as_str()), message)
+        self.line(code, (&device.place(), device.name().as_str()), message)
     }
 
     /// At the device's `key`, or at its head if the key does not stand in a line of its own.

@@ -22,13 +22,13 @@ pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<B
     for (rule, says) in rules() {
         let text = rule.template.as_str();
         let own = u16::try_from(count).ok().filter(|own| usize::from(*own) < MAX_RULES)?;
-        let is_filled = text.contains('{');
-        if text.contains("{{") || text.contains("}}") || (is_filled && rule.effect == Effect::Deny) {
+        let found = text.bytes().position(|byte| matches!(byte, b'{' | b'}' | b'+' | b'#'));
+        let is_filled = found.is_some() && text.contains(['{', '}']);
+        if is_filled && (text.contains("{{") || text.contains("}}") || rule.effect == Effect::Deny) {
             return None;
         }
         rows.resize(rows.len().next_multiple_of(STEP), 0);
         let place = u16::try_from(rows.len() / STEP).ok().filter(|place| *place < u16::MAX)?;
-        let found = text.find(['{', '+', '#']);
         let plain = u8::try_from(found.unwrap_or_default()).unwrap_or(u8::MAX);
         match found {
             None => {
@@ -45,7 +45,7 @@ pub(in crate::policy) fn compile(blocks: &[Arc<Block>], owner: &str) -> Option<B
                 said_by_others = said_by_others.and(says);
             }
         }
-        client_id |= text.contains("{clientid}");
+        client_id |= is_filled && text.contains("{clientid}");
         rows.extend(own.to_le_bytes());
         rows.extend(short(text.len())?);
         rows.extend(rule.place.line.to_le_bytes());

@@ -10,6 +10,7 @@ use citronella::{
     clock::UnixSeconds,
     ident::DeviceName,
     password::{Kind, PasswordHash},
+    policy::Index,
     registry::{
         Auth, Device, Fingerprint, Registry, State,
         edit::{EditError, Editor, NewCertificate, NewDevice},
@@ -71,9 +72,9 @@ pub fn check(text: &str) {
     for device in devices {
         let found = after.get(device.name().as_str()).unwrap_or_else(|| panic!("{} is lost", device.name()));
         if *device.name() == name {
-            changed(change, device, found);
+            changed(change, (&before, device), (&after, found));
         } else {
-            assert_eq!(facts(found), facts(device), "{edited}");
+            assert_eq!(facts((&after, found)), facts((&before, device)), "{edited}");
         }
     }
     if change % CHANGES <= KEEP_COMMENTS {
@@ -114,8 +115,9 @@ fn certificate() -> NewCertificate {
 }
 
 /// The device is as the change says, and otherwise as it was.
-fn changed(change: u32, before: &Device, after: &Device) {
+fn changed(change: u32, before: (&Registry, &Device), after: (&Registry, &Device)) {
     let (mut was, mut is) = (facts(before), facts(after));
+    let (_, after) = after;
     match change % CHANGES {
         1 => {
             assert_eq!(after.state(), State::Disabled);
@@ -166,7 +168,7 @@ fn add(mut editor: Editor, before: &Registry, text: &str) {
     assert!(!report.has_errors(), "{report:?}\n{edited}");
     assert_eq!(after.len(), before.len() + 1, "{edited}");
     assert!(edited.starts_with(text.trim_end()), "{edited}");
-    let added = after.get("new device").map(facts);
+    let added = after.get("new device").map(|added| facts((&after, added)));
     let attributes = added.map(|added| added.attributes);
     assert_eq!(attributes, Some(vec![("a.b".to_owned(), "\"\\".to_owned())]), "{edited}");
 }
@@ -184,8 +186,8 @@ struct Facts {
     rules: Vec<String>,
 }
 
-fn facts(device: &Device) -> Facts {
-    let own = device.block_as_read().map(|own| own.rules.iter());
+fn facts((registry, device): (&Registry, &Device)) -> Facts {
+    let own = registry.rules_of(device.name().as_str()).into_iter().flat_map(Index::blocks);
     Facts {
         roles: device.roles().iter().map(|role| CONFIG.roles.name(*role).to_owned()).collect(),
         attributes: device
@@ -201,8 +203,7 @@ fn facts(device: &Device) -> Facts {
             .password()
             .map(|hash| format!("{} {}", device.has_generated_password(), hash.to_text())),
         rules: own
-            .into_iter()
-            .flatten()
+            .flat_map(|block| &block.rules)
             .map(|rule| format!("{:?} {:?} {}", rule.effect, rule.actions, rule.template))
             .collect(),
     }
