@@ -23,6 +23,9 @@ pub(crate) use replace::{SUFFIX as UNFINISHED, replace_own, replace_with_mode};
 /// Largest file of settings, devices or passwords: some 300 bytes for each of 100,000 devices, twice over.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Largest registry or password file that the settings can allow, and the largest that is edited.
+pub const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
 /// A text that was read whole, and what the file system said of it at that moment.
 pub struct Text {
     /// The content; may hold hashes, so it has no `Debug`.

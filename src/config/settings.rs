@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     diag::{Code, Place},
+    fs,
     policy::WideSubscribe,
 };
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub on_expiry: OnExpiry,
     /// `[limits] kick_rate`: devices in a second whose sessions are ended because their rights shrink.
     pub kick_rate: u32,
+    /// `[limits] file_mib`, in bytes: the largest registry and the largest password file that are read.
+    pub file_bytes: u64,
     /// `[state] directory`: where the plugin writes; [`STATE_DIRECTORY`].
     pub state_directory: PathBuf,
     /// `[compat] wide_subscribe`
@@ -71,6 +74,11 @@ pub enum OnExpiry {
 pub const KICK_RATE: u32 = 50;
 
 const MAX_KICK_RATE: u32 = 100_000;
+
+/// Of [`fs::LARGEST_FILE_BYTES`]. A million devices with a kilobyte each are a quarter of it.
+const MAX_FILE_MIB: u32 = 4_096;
+
+const MIB: u64 = fs::LARGEST_FILE_BYTES / 4_096;
 
 /// Where the plugin writes unless the settings say otherwise.
 pub const STATE_DIRECTORY: &str = "/var/lib/citronella";
@@ -125,6 +133,7 @@ impl Settings {
             default_certificates: DefaultCertificates::default(),
             on_expiry: OnExpiry::default(),
             kick_rate: KICK_RATE,
+            file_bytes: fs::MAX_FILE_BYTES,
             state_directory: PathBuf::from(STATE_DIRECTORY),
             wide_subscribe: WideSubscribe::default(),
             identity_options: false,
@@ -221,7 +230,11 @@ impl Settings {
                     }
                     self.kick_rate = rate.unwrap_or(KICK_RATE).max(1);
                 }
-                _ => reader.unknown_key(&inner, &["kick_rate"]),
+                "file_mib" => {
+                    let mib = reader.number(inner.key, inner.value, MAX_FILE_MIB);
+                    self.file_bytes = mib.map_or(fs::MAX_FILE_BYTES, |mib| u64::from(mib) * MIB);
+                }
+                _ => reader.unknown_key(&inner, &["kick_rate", "file_mib"]),
             }
         }
     }

@@ -69,7 +69,7 @@ impl Editor {
     /// It is not there, not readable, or no TOML.
     pub fn open(path: &Path) -> Result<Self, EditError> {
         let locked = Locked::new(path)?;
-        let text = fs::read(locked.path(), fs::MAX_FILE_BYTES)?.text;
+        let text = fs::read(locked.path(), fs::LARGEST_FILE_BYTES)?.text;
         let document: DocumentMut = text.parse().map_err(|_| EditError::Syntax)?;
         let lines = LineEnds::of(&text);
         // A last line without an end gets one.

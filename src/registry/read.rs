@@ -215,11 +215,14 @@ fn attributes(reader: &mut Reader, entry: &Entry<'_, '_>) -> Attributes {
 /// Which attributes the deny rules of a set of roles need; found once for each set.
 struct Needs<'c> {
     config: &'c Config,
-    by_roles: HashMap<Box<[RoleId]>, (Arc<Kin>, Arc<[Need]>), foldhash::fast::RandomState>,
+    by_roles: HashMap<Box<[RoleId]>, Known, foldhash::fast::RandomState>,
     /// Of the rules that a device has in quarantine. All that are not retired are held to them: the hour in which one
     /// has to be quarantined is the wrong one to learn what it lacks.
     quarantine: Arc<[Need]>,
 }
+
+/// What the first device with some roles has in common with the others, and what it needs.
+type Known = (Arc<Kin>, Arc<[Need]>);
 
 #[derive(Eq, PartialEq)]
 struct Need {

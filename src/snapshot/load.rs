@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{self, Config, DefaultCertificates, RoleId},
     diag::{Diagnostic, Report},
-    fs::{self, Holds},
+    fs::{self, Holds, ReadError},
     password,
     policy::{Attributes, Index},
     registry::{self, Certificates, Device, Password, Registry},
@@ -63,7 +63,7 @@ impl Snapshot {
     pub fn is_current(&self) -> bool {
         let mut files = Files::new(Permissions::Ignore);
         for path in &self.files {
-            let Ok(text) = fs::read(path, fs::MAX_FILE_BYTES) else { return false };
+            let Ok(text) = fs::read(path, self.settings.file_bytes) else { return false };
             files.add(&text.text);
         }
         files.revision() == self.revision
@@ -101,6 +101,7 @@ fn load(config_path: &Path, files: &mut Files) -> Option<Snapshot> {
     let text = files.read(config_path, Holds::Rules, named_by)?;
     let config = config::parse(config_path, &text, &mut files.report);
 
+    files.file_bytes = config.settings.file_bytes;
     let registry_file = config.settings.registry_file.clone();
     let mut registry = match files.registry(&registry_file) {
         Some(text) => registry::read::parse(&registry_file, &text, &config, &mut files.report),
@@ -130,6 +131,8 @@ struct Files {
     registry: Option<String>,
     /// Whether the password file is read.
     hashes: bool,
+    /// The largest registry and password file.
+    file_bytes: u64,
     read: Vec<PathBuf>,
     digest: Sha256,
     report: Report,
@@ -142,6 +145,7 @@ impl Files {
             permissions,
             registry: None,
             hashes: true,
+            file_bytes: fs::MAX_FILE_BYTES,
             read: Vec::new(),
             digest: Sha256::new(),
             report: Report::new(),
@@ -167,7 +171,8 @@ impl Files {
     }
 
     fn read(&mut self, path: &Path, holds: Holds, named_by: &str) -> Option<String> {
-        let read = fs::read(path, fs::MAX_FILE_BYTES);
+        let limit = if holds == Holds::Hashes { self.file_bytes } else { fs::MAX_FILE_BYTES };
+        let read = fs::read(path, limit);
         self.read.push(path.to_owned());
         match read {
             Ok(text) => {
@@ -186,6 +191,8 @@ impl Files {
                 self.try_again |= error.is_passing();
                 let help = if error.is_permission_denied() {
                     "only root and members of the file's group read it; try it with sudo"
+                } else if matches!(error, ReadError::TooLarge { .. }) && holds == Holds::Hashes {
+                    "`[limits] file_mib` in the settings allows more; loading takes some three times the file's size of memory"
                 } else {
                     named_by
                 };

@@ -11,7 +11,6 @@ use citronella::{
     clock::UnixSeconds,
     config::DefaultCertificates,
     diag::{Diagnostic, Report, Source},
-    fs::MAX_FILE_BYTES,
     ident::{DeviceName, MAX_COMMON_NAME_CHARS},
     password::{self, PasswordHash},
     pki::{
@@ -312,7 +311,7 @@ impl Draft<'_> {
     /// device is told at its row.
     fn check_whole(&mut self, world: &World, todo: &[Todo]) -> Result<Option<Snapshot>, Failure> {
         let registry = &self.snapshot.settings().registry_file;
-        let mut text = citronella::fs::read(registry, MAX_FILE_BYTES)?.text;
+        let mut text = citronella::fs::read(registry, self.snapshot.settings().file_bytes)?.text;
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
