@@ -308,13 +308,13 @@ fn report_lines(report: &Report) -> Vec<(Level, String)> {
 /// Refuses to guard a broker that would admit clients by itself, or that would not call us when it has to; whether it
 /// will call the tick.
 fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<Ticks, StartError> {
-    let ticks = if host.ticks_with_per_listener_settings() { Ticks::Always } else { Ticks::Perhaps };
     let unreadable = StartError::UnreadableBrokerConfiguration;
     let command_line = std::fs::read("/proc/self/cmdline")
         .map_err(|error| unreadable(format!("/proc/self/cmdline: {error}")))?;
     // Without a configuration file there is no listener that could have the options.
     let Some(path) = mosquitto_conf::files_in_command_line(&command_line) else { return Ok(Ticks::Always) };
     let settings = snapshot.settings();
+    let ticks = Ticks::with_per_listener_settings(host);
     if settings.identity_options && settings.per_listener_settings {
         return Ok(ticks);
     }
@@ -327,7 +327,7 @@ fn look_at_broker_configuration(snapshot: &Snapshot, host: &dyn Host) -> Result<
     }
     match mosquitto_conf::per_listener_settings(&directives) {
         None => Ok(Ticks::Always),
-        Some(found) if ticks == Ticks::Perhaps && !settings.per_listener_settings => {
+        Some(found) if !host.ticks_with_per_listener_settings() && !settings.per_listener_settings => {
             Err(StartError::NoTick { place: place(found) })
         }
         Some(_) => Ok(ticks),

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::event::{BasicAuth, Session};
+use super::event::{BasicAuth, Host, Session};
 use crate::ident::ANONYMOUS;
 
 /// What has been seen of the broker's loop.
@@ -20,13 +20,23 @@ pub(super) struct Reauth {
     window: AtomicBool,
 }
 
-/// Whether this broker calls the tick: 2.0.11 with `per_listener_settings` does not.
+/// Whether this broker calls the tick: 2.0 before 2.0.15 with `per_listener_settings` does not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ticks {
     /// In every turn of its loop.
     Always,
     /// Nobody knows before one has come.
     Perhaps,
+}
+
+impl Ticks {
+    /// What to count on where the broker's configuration has `per_listener_settings true`.
+    ///
+    /// Which release of 2.0 this is can only be guessed, and before 2.0.15 no tick would come to close the window below,
+    /// through which anybody would get in: there one has to be seen first. 2.1 says itself whose a session is.
+    pub(super) fn with_per_listener_settings(host: &dyn Host) -> Self {
+        if host.knows_sessions() { Self::Always } else { Self::Perhaps }
+    }
 }
 
 impl Reauth {

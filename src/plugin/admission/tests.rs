@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::plugin::{Level, Peer, PluginOption, Session};
+use crate::plugin::{Level, Peer, PluginOption, Session, reauth::Ticks};
 
 /// A broker of 2.0, which cannot be asked whose a session is.
 struct Old;
@@ -57,4 +57,10 @@ fn whoever_comes_without_a_name_earns_nothing_by_it() {
     let Admission { budget, sessions, .. } = &plugin.admission;
     assert!(!budget.knows(peer), "that is for who brought a right password");
     assert_eq!(sessions.owner("c"), None, "many of them would push out the owners of sessions");
+}
+
+#[test]
+fn with_per_listener_settings_no_tick_of_2_0_is_taken_for_granted() {
+    assert!(Old.ticks_with_per_listener_settings(), "by its exports it could be 2.0.15 or later");
+    assert_eq!(Ticks::with_per_listener_settings(&Old), Ticks::Perhaps);
 }
