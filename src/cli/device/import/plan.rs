@@ -15,7 +15,7 @@ use citronella::{
     password::{self, PasswordHash},
     pki::{
         Authority, Entry, IssueError,
-        bundle::{self, FolderError},
+        bundle::{self, FolderError, OnExisting},
     },
     registry::{
         Certificates, Device, Fingerprint, Password,
@@ -270,7 +270,10 @@ impl Draft<'_> {
             match bundle::check(out, &todo.row.name, import.certificate.on_existing()) {
                 Ok(()) if !folder.exists() => {}
                 present => {
-                    todo.found = self.found(todo, &folder);
+                    // Who replaces wants nothing that lay there: its key may be the reason.
+                    if import.certificate.on_existing() == OnExisting::Refuse {
+                        todo.found = self.found(todo, &folder);
+                    }
                     if let (None, Err(error)) = (&todo.found, present) {
                         let help = match error {
                             FolderError::Foreign(_) => "move it away, or take another --out",
