@@ -236,7 +236,9 @@ fn who_may_not_read_the_files_is_told_so_and_not_that_there_are_none() {
     let plugin = crate::support::plugin();
     fs::copy(plugin, home.path("plugin.so")).unwrap();
     open("plugin.so");
-    let made = stranger("--config theirs/etc/c.toml init --plugin plugin.so --mosquitto-conf theirs/m.conf");
+    let made = stranger(
+        "--config theirs/etc/c.toml init --plugin plugin.so --mosquitto-conf theirs/m.conf --port 9883",
+    );
     assert_eq!(made.status, Some(0), "{made:?}");
     let before = home.files();
     let refused = stranger("--config theirs/etc/c.toml device add x --out .");
