@@ -374,3 +374,19 @@ fn the_line_to_paste_is_one_that_a_shell_understands() {
     home.cmd(&["device", "add", "--", "-rf"]).ok();
     assert!(home.path("%2Ehidden").is_dir() && home.path("%2Drf").is_dir());
 }
+
+#[test]
+fn an_import_with_force_takes_up_nothing_that_lay_there() {
+    let home = Home::new();
+    home.write("two.csv", "name,role,credentials\nlamp,sensor,certificate\nphone,viewer,password\n");
+    home.ok(&["device", "import", "two.csv"]);
+    let before = ["lamp/lamp.key", "phone/phone.password"].map(|file| home.read(file));
+    home.write("etc/devices.toml", "version = 1\n");
+    home.ok(&["device", "import", "two.csv", "--force"]);
+    let after = ["lamp/lamp.key", "phone/phone.password"].map(|file| home.read(file));
+    assert!(
+        before.iter().zip(&after).all(|(before, after)| before != after),
+        "a key or a password is the old one"
+    );
+    assert_eq!(home.cmd(&["password", "verify", "phone"]).stdin(&*after[1]).run().status, Some(0));
+}

@@ -208,22 +208,6 @@ fn an_interrupted_add_is_completed() {
 }
 
 #[test]
-fn force_takes_up_nothing_that_lay_there() {
-    let home = home();
-    home.write("two.csv", "name,role,credentials\nlamp,sensor,certificate\nphone,viewer,password\n");
-    home.ok(&["device", "import", "two.csv"]);
-    let before = ["lamp/lamp.key", "phone/phone.password"].map(|file| home.read(file));
-    home.write("etc/devices.toml", "version = 1\n");
-    home.ok(&["device", "import", "two.csv", "--force"]);
-    let after = ["lamp/lamp.key", "phone/phone.password"].map(|file| home.read(file));
-    assert!(
-        before.iter().zip(&after).all(|(before, after)| before != after),
-        "a key or a password is the old one"
-    );
-    assert_eq!(home.cmd(&["password", "verify", "phone"]).stdin(&*after[1]).run().status, Some(0));
-}
-
-#[test]
 fn export_and_import_are_each_others_inverse() {
     let home = home();
     home.ok(&["device", "import", "fleet.csv"]);
