@@ -126,11 +126,11 @@ impl Question {
         self.password.expose()
     }
 
-    /// What it holds of the client's making.
+    /// What it holds of the client's making, with what is kept of it among those who wait and for the refusal.
     pub(super) fn bytes(&self) -> usize {
         self.password().len()
-            + 2 * self.client_id.len()
-            + self.asker.username.as_ref().map_or(0, |name| name.len())
+            + 2 * (self.client_id.len() + self.asker.given_id.len())
+            + 4 * self.asker.username.as_ref().map_or(0, |name| name.len())
             + self.certificate.as_ref().map_or(0, |der| der.len())
     }
 
