@@ -144,8 +144,9 @@ impl Store {
     pub(crate) fn lock(&self) -> Result<Lock, FileError> {
         let path = self.directory.join("lock");
         let file = acquire(&path, PATIENCE).map_err(at("lock", &path))?;
-        for folder in [self.directory.clone(), self.directory.join("certs")] {
-            sweep(&folder);
+        sweep(&self.directory);
+        for folder in ["certs", "keys", "retired"] {
+            sweep(&self.directory.join(folder));
         }
         Ok(Lock { _file: file })
     }
@@ -225,10 +226,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(&folder.path().join("deep/pki"));
         store.create().unwrap();
-        let litter = store.directory().join(format!(".ca.key.x1{UNFINISHED}"));
-        fs::write(&litter, "half").unwrap();
+        let litter = ["", "certs", "keys", "retired"].map(|folder| {
+            create_private(&store.directory().join(folder)).unwrap();
+            store.directory().join(folder).join(format!(".ca.key.x1{UNFINISHED}"))
+        });
+        for file in &litter {
+            fs::write(file, "half").unwrap();
+        }
         let _lock = store.lock().unwrap();
-        assert!(!litter.exists());
+        assert!(litter.iter().all(|file| !file.exists()));
         assert_eq!(fs::metadata(store.directory()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }
