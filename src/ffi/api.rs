@@ -1,12 +1,12 @@
 //! The broker's functions: those of every release plain, later ones as `Option`.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
-use std::{ffi::CString, net::IpAddr};
+use std::ffi::CString;
 
 use thiserror::Error;
 
 use super::sys;
-use crate::plugin::{Host as _, Peer, Presented, Session};
+use crate::plugin::{Host as _, Presented, Session, Way, Whence};
 
 mod host;
 
@@ -222,22 +222,19 @@ impl Broker {
     ///
     /// # Safety
     ///
-    /// `client` is a client of the broker.
-    pub(super) unsafe fn peer(&self, client: *const sys::mosquitto) -> Peer {
+    /// `client` is a client of the broker that lives while the text is used.
+    #[inline]
+    pub(super) unsafe fn whence<'a>(&self, client: *const sys::mosquitto) -> Whence<'a> {
         if !self.on_main_thread() {
-            return Peer::Http;
+            return Whence { way: Way::Http, text: &[] };
         }
         // SAFETY: by this function's contract.
         let address = unsafe { (self.client_address)(client) };
-        // SAFETY: null, or a C string that lives as long as the client and is not kept.
-        let address = unsafe { bytes(address) }.and_then(|text| core::str::from_utf8(text).ok());
-        let address =
-            address.and_then(|text| text.parse::<IpAddr>().ok()).map(|address| address.to_canonical());
+        // SAFETY: null, or a C string that lives as long as the client.
+        let text = unsafe { bytes(address) }.unwrap_or_default();
         // SAFETY: by this function's contract.
-        if self.client_by_id.is_none() && unsafe { self.is_websocket(client) } {
-            return Peer::Websocket(address);
-        }
-        address.map_or(Peer::Unknown, Peer::Address)
+        let websocket = self.client_by_id.is_none() && unsafe { self.is_websocket(client) };
+        Whence { way: if websocket { Way::Websocket } else { Way::Socket }, text }
     }
 
     /// Whether the session was there before the event.

@@ -27,7 +27,7 @@ pub(super) struct Loaded {
     pub(super) broker: Broker,
     pub(super) plugin: Plugin,
     /// Of the broker's loop.
-    hand: Kept<Hand>,
+    hand: Kept<Box<Hand>>,
 }
 
 impl Loaded {
@@ -38,7 +38,7 @@ impl Loaded {
 
     fn with_hand<R>(&self, body: impl FnOnce((Asker, &mut Hand)) -> R) -> R {
         self.hand.lend(
-            || self.plugin.hand(),
+            || Box::new(self.plugin.hand()),
             |is_loop, hand| body((if is_loop { Asker::Loop } else { Asker::Other }, hand)),
         )
     }
@@ -283,7 +283,7 @@ pub(super) unsafe extern "C" fn on_tick(_event: c_int, data: *mut c_void, user_d
     if let Some(loaded @ Loaded { broker, plugin, .. }) = unsafe { loaded(user_data) } {
         let turn = || {
             // Without checks, what is in force no longer would be kept for ever.
-            loaded.with_hand(|(_, hand)| hand.refresh());
+            loaded.with_hand(|(_, hand)| plugin.settle(broker, hand));
             plugin.tick(broker)
         };
         let milliseconds = match guarded(broker, "tick", Wake::Soon, turn) {

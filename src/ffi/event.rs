@@ -53,7 +53,7 @@ pub(super) unsafe fn basic_auth<R>(
     // SAFETY: as above; `id` is this client's.
     let session = unsafe { broker.session(client, id) };
     // SAFETY: as above.
-    let peer = unsafe { broker.peer(client) };
+    let peer = unsafe { broker.whence(client) }.peer();
     // SAFETY: as above.
     let websocket = unsafe { broker.is_websocket(client) };
 
@@ -154,8 +154,8 @@ pub(super) unsafe fn acl_check<R>(
     // SAFETY: a C string of the client, as its user name.
     let client_id = || unsafe { text(id, "client id") }.ok();
     // SAFETY: as above.
-    let peer = || unsafe { broker.peer(client) };
-    Ok(handle(AclCheck { username, client_id: &client_id, request, peer: &peer }))
+    let whence = || unsafe { broker.whence(client) };
+    Ok(handle(AclCheck { username, client_id: &client_id, request, whence: &whence }))
 }
 
 /// Text that has to be there.

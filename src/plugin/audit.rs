@@ -133,26 +133,39 @@ impl Audit {
         self.send(Message::Look);
     }
 
-    /// Records what happened, unless there was too much of it. `record` is made only if it is used.
+    /// Records what happened, unless there was too much of it; whether it did. `record` is made only if it is used.
     pub(super) fn note<'r>(
         &self,
         under: Under<'r>,
         (event, peer): (Event, Peer),
         record: impl FnOnce() -> Record<'r>,
-    ) {
+    ) -> bool {
         let to = under.snapshot.settings().audit.to;
-        let limit = match to {
-            AuditTo::Off => return,
-            AuditTo::File => &self.in_file,
-            AuditTo::Log => &self.in_log,
-        };
+        let Some(limit) = self.limit(to) else { return false };
         if event.is_limited() && !limit.count(event, peer, Instant::now()) {
             self.counters.audit.summed.add();
-            return;
+            return false;
         }
         let record = Record { revision: Some(under.snapshot.revision()), ..record() };
         if let Some(line) = self.put(to, (event, peer), &record) {
             under.log.write(under.host, Level::Notice, &line);
+        }
+        true
+    }
+
+    /// It happened so many times more, and is not recorded one by one.
+    pub(super) fn note_unsaid(&self, under: Under<'_>, of: (Event, Peer), (times, now): (u32, Instant)) {
+        if let Some(limit) = self.limit(under.snapshot.settings().audit.to) {
+            limit.count_unsaid(of, times, now);
+            self.counters.audit.summed.add_many(times.into());
+        }
+    }
+
+    fn limit(&self, to: AuditTo) -> Option<&Limit<Event>> {
+        match to {
+            AuditTo::Off => None,
+            AuditTo::File => Some(&self.in_file),
+            AuditTo::Log => Some(&self.in_log),
         }
     }
 

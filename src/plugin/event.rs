@@ -53,6 +53,40 @@ pub enum Peer {
     Unknown,
 }
 
+/// Where a client is, in the broker's words; they become a [`Peer`] only if somebody asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Whence<'a> {
+    /// Which of its kinds the peer is.
+    pub way: Way,
+    /// Its address as the broker writes it; nothing if there is none.
+    pub text: &'a [u8],
+}
+
+/// How a client came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// See [`Peer::Address`].
+    Socket,
+    /// See [`Peer::Websocket`].
+    Websocket,
+    /// See [`Peer::Http`].
+    Http,
+}
+
+impl Whence<'_> {
+    /// The same as a value.
+    #[must_use]
+    pub fn peer(self) -> Peer {
+        let address = || str::from_utf8(self.text).ok()?.parse::<IpAddr>().ok();
+        let address = || address().map(|address| address.to_canonical());
+        match self.way {
+            Way::Socket => address().map_or(Peer::Unknown, Peer::Address),
+            Way::Websocket => Peer::Websocket(address()),
+            Way::Http => Peer::Http,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,7 +149,7 @@ pub struct AclCheck<'a> {
     /// What is asked.
     pub request: Request<'a>,
     /// Where the client is, looked up only when it is needed.
-    pub peer: &'a dyn Fn() -> Peer,
+    pub whence: &'a dyn Fn() -> Whence<'a>,
 }
 
 /// Whether it may.

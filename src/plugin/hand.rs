@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use super::Plugin;
+use super::{Plugin, event::Host, repeats::Repeats};
 use crate::snapshot::Snapshot;
 
 /// Who asks for access: what is counted without others depends on it.
@@ -17,24 +17,20 @@ pub enum Asker {
     Other,
 }
 
-/// The snapshot in force, as one thread has seen it last.
+/// The snapshot in force, as one thread has seen it last, and the refusals that it has not handed on yet.
 ///
 /// Looking whether it still is takes one load. What was in force before is kept until then, and freed by the thread that
 /// loads: it holds on to what others hold.
 pub struct Hand {
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    repeats: Repeats,
 }
 
 impl Hand {
-    /// What is in force now.
+    /// What is in force now, and the refusals.
     #[inline]
-    pub(super) fn snapshot(&mut self) -> &Snapshot {
-        self.snapshot.load()
-    }
-
-    /// Lets go of what is in force no longer.
-    pub fn refresh(&mut self) {
-        self.snapshot.load();
+    pub(super) fn parts(&mut self) -> (&Snapshot, &mut Repeats) {
+        (self.snapshot.load(), &mut self.repeats)
     }
 }
 
@@ -42,6 +38,14 @@ impl Plugin {
     /// For a thread that has none yet.
     #[must_use]
     pub fn hand(&self) -> Hand {
-        Hand { snapshot: Cache::new(Arc::clone(&self.snapshot)) }
+        Hand { snapshot: Cache::new(Arc::clone(&self.snapshot)), repeats: Repeats::default() }
+    }
+
+    /// Lets go of what is in force no longer, and hands on refusals that have waited for a while.
+    pub fn settle(&self, host: &dyn Host, hand: &mut Hand) {
+        let (snapshot, repeats) = hand.parts();
+        if repeats.are_due() {
+            self.tell(host, snapshot).unsaid(repeats.end());
+        }
     }
 }

@@ -69,18 +69,13 @@ impl<K: Copy + PartialEq> Limit<K> {
 
     /// It happened once more; whether it is to be said.
     pub(super) fn count(&self, kind: K, peer: Peer, now: Instant) -> bool {
-        let peer = neighbourhood(peer);
         let mut counts = locked(&self.counts);
-        if counts.since.is_none_or(|since| now.duration_since(since) >= MINUTE) {
-            // Without ticks (2.0.11 with per_listener_settings) nobody else forgets.
-            (counts.since, counts.said) = (Some(now), 0);
-            counts.places.retain(|place| now.duration_since(place.since) < 2 * MINUTE);
-        }
+        counts.begin(now);
         let some_left = counts.said < self.quota.all;
-        let place = counts.place(kind, peer, now);
+        let place = counts.place(kind, neighbourhood(peer), now);
         place.last = now;
         place.happened = place.happened.saturating_add(1);
-        let says = some_left && place.happened <= self.quota.each;
+        let says = some_left && place.said < self.quota.each;
         if says {
             place.said += 1;
             counts.said += 1;
@@ -88,6 +83,16 @@ impl<K: Copy + PartialEq> Limit<K> {
             self.pending.store(true, Ordering::Release);
         }
         says
+    }
+
+    /// It happened so many times more, and is not said.
+    pub(super) fn count_unsaid(&self, (kind, peer): (K, Peer), times: u32, now: Instant) {
+        let mut counts = locked(&self.counts);
+        counts.begin(now);
+        let place = counts.place(kind, neighbourhood(peer), now);
+        place.last = now;
+        place.happened = place.happened.saturating_add(times);
+        self.pending.store(true, Ordering::Release);
     }
 
     /// Whether there is something to sum up, now or later.
@@ -119,6 +124,15 @@ impl<K: Copy + PartialEq> Limit<K> {
 }
 
 impl<K: Copy + PartialEq> Counts<K> {
+    /// Begins another minute if one is over.
+    fn begin(&mut self, now: Instant) {
+        if self.since.is_none_or(|since| now.duration_since(since) >= MINUTE) {
+            // Without ticks (2.0.11 with per_listener_settings) nobody else forgets.
+            (self.since, self.said) = (Some(now), 0);
+            self.places.retain(|place| now.duration_since(place.since) < 2 * MINUTE);
+        }
+    }
+
     fn place(&mut self, kind: K, peer: Peer, now: Instant) -> &mut Place<K> {
         let known = self.places.iter().position(|place| (place.kind, place.peer) == (kind, peer));
         let at = known.unwrap_or_else(|| {
@@ -186,6 +200,15 @@ mod tests {
         assert_eq!(limit.due(start + MINUTE), [Sum { place: Some((1, v4(1))), unsaid: 21 }]);
         assert!(limit.due(start + MINUTE).is_empty(), "said once");
         assert!(limit.count(1, v4(1), start + MINUTE), "and a new minute begins");
+    }
+
+    #[test]
+    fn what_was_counted_elsewhere_is_in_the_sum_and_takes_nobodys_lines() {
+        let (limit, start) = limit();
+        limit.count_unsaid((1, v4(1)), 64, start);
+        assert!(limit.is_pending());
+        assert_eq!(said(&limit, (0..31).map(|_| v4(1)), start), 10);
+        assert_eq!(limit.due(start + MINUTE), [Sum { place: Some((1, v4(1))), unsaid: 64 + 21 }]);
     }
 
     #[test]

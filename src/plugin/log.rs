@@ -63,17 +63,24 @@ impl Log {
         self.pending.store(true, Ordering::Release);
     }
 
-    /// Logs a refusal as `citronella: PEER: TEXT`, unless there were enough this minute. `text` is made only if it
-    /// is used.
+    /// Logs a refusal as `citronella: PEER: TEXT`, unless there were enough this minute; whether it did. `text` is made
+    /// only if it is used.
     pub(super) fn refusal(
         &self,
         host: &dyn Host,
         (kind, peer): (Refusal, Peer),
         text: impl FnOnce() -> String,
-    ) {
-        if self.refusals.count(kind, peer, Instant::now()) {
+    ) -> bool {
+        let says = self.refusals.count(kind, peer, Instant::now());
+        if says {
             self.write(host, Level::Notice, &format!("{peer}: {}", text()));
         }
+        says
+    }
+
+    /// So many more refusals that are not logged one by one.
+    pub(super) fn more_refusals(&self, of: (Refusal, Peer), times: u32, now: Instant) {
+        self.refusals.count_unsaid(of, times, now);
     }
 
     /// Writes what waits, and sums up the minutes that are over.

@@ -24,13 +24,14 @@ mod options;
 mod place;
 mod reauth;
 mod records;
+mod repeats;
 mod sessions;
 mod thread;
 mod watch;
 
 pub use event::{
     AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Newcomer, Peer, PluginOption, Presented, Session,
-    Wake,
+    Wake, Way, Whence,
 };
 pub use hand::{Asker, Hand};
 pub use log::Refusal;
@@ -44,7 +45,7 @@ use crate::{
     clock::UnixSeconds,
     diag::{Diagnostic, Report, Severity, Visible},
     mosquitto_conf,
-    policy::Request,
+    policy::{Decision, Denied, Request},
     snapshot::{Permissions, Snapshot},
 };
 
@@ -187,7 +188,7 @@ impl Plugin {
     ) -> AclReply {
         #[cfg(debug_assertions)]
         self.fault(&event.request);
-        let snapshot = hand.snapshot();
+        let (snapshot, repeats) = hand.parts();
         let Some(name) = event.username else {
             self.tell(host, snapshot).nobody(event, "was never admitted");
             return AclReply::Deny;
@@ -210,11 +211,11 @@ impl Plugin {
             }
             return AclReply::Allow;
         }
-        self.tell(host, snapshot).denied(event, name, &decision);
+        self.tell(host, snapshot).denied(repeats, event, (name, &decision));
         // Where no tick comes (2.0.11 with per_listener_settings) nobody can be kicked. Who is locked out is closed by
         // what it asks for.
         let closes = matches!(event.request, Request::Publish { .. } | Request::Subscribe { .. });
-        if closes && !self.reauth.has_ticked() && !snapshot.knows(name) {
+        if closes && matches!(decision, Decision::Deny(Denied::Outside(_))) && !self.reauth.has_ticked() {
             return AclReply::Close;
         }
         AclReply::Deny

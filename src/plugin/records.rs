@@ -1,14 +1,15 @@
 //! What is told of the answers: counted, logged and recorded.
 
-use std::fmt;
+use std::{fmt, time::Instant};
 
 use super::{
     Plugin,
     audit::{Event, Record, Under},
     counters::{Answers, Counters, Results, Shown},
-    event::{AclCheck, BasicAuth, Host, Peer},
+    event::{AclCheck, BasicAuth, Host, Peer, Whence},
     kicks::Why,
     log::Refusal,
+    repeats::{Repeats, Run},
 };
 use crate::{
     clock::UnixSeconds,
@@ -77,12 +78,12 @@ impl Plugin {
 }
 
 impl Teller<'_> {
-    fn note<'r>(&'r self, what: (Event, Peer), record: impl FnOnce() -> Record<'r>) {
-        self.plugin.audit.note(self.under, what, record);
+    fn note<'r>(&'r self, what: (Event, Peer), record: impl FnOnce() -> Record<'r>) -> bool {
+        self.plugin.audit.note(self.under, what, record)
     }
 
-    fn refusal(&self, what: (Refusal, Peer), text: impl FnOnce() -> String) {
-        self.plugin.log.refusal(self.under.host, what, text);
+    fn refusal(&self, what: (Refusal, Peer), text: impl FnOnce() -> String) -> bool {
+        self.plugin.log.refusal(self.under.host, what, text)
     }
 
     /// A new client is admitted under this name.
@@ -136,7 +137,7 @@ impl Teller<'_> {
     #[cold]
     pub(super) fn nobody(&self, event: &AclCheck<'_>, why: &str) {
         self.plugin.answers(event).refused.add();
-        let peer = (event.peer)();
+        let peer = (event.whence)().peer();
         self.refusal((Refusal::Access, peer), || {
             format!("access refused: client {} {why}", Quoted(id_of(event)))
         });
@@ -147,23 +148,54 @@ impl Teller<'_> {
     }
 
     /// A device may not do what it asks for.
-    pub(super) fn denied(&self, event: &AclCheck<'_>, name: &str, decision: &Decision<'_>) {
+    pub(super) fn denied(
+        &self,
+        repeats: &mut Repeats,
+        event: &AclCheck<'_>,
+        (name, decision): (&str, &Decision<'_>),
+    ) {
         self.plugin.answers(event).refused.add();
         // What is not delivered is not worth a line: it happens with every message under a hidden topic.
         if matches!(event.request, Request::Receive { .. }) {
             return;
         }
-        let peer = (event.peer)();
+        let whence = (event.whence)();
+        if !repeats.count(whence) {
+            self.denied_anew(repeats, (event, whence), (name, decision));
+        }
+    }
+
+    #[inline(never)]
+    fn denied_anew(
+        &self,
+        repeats: &mut Repeats,
+        (event, whence): (&AclCheck<'_>, Whence<'_>),
+        (name, decision): (&str, &Decision<'_>),
+    ) {
+        self.unsaid(repeats.end());
+        let peer = whence.peer();
         // The witness in it is dear, and made once.
         let told = std::cell::LazyCell::new(|| decision.to_string());
-        self.refusal((Refusal::Access, peer), || {
+        let logged = self.refusal((Refusal::Access, peer), || {
             format!("device {}, client {}: {}", Quoted(name), Quoted(id_of(event)), *told)
         });
-        self.note((Event::Access, peer), || Record {
+        let recorded = self.note((Event::Access, peer), || Record {
             rule: decision.rule().map(|rule| rule.place().to_string()),
             reason: Some(told.clone()),
             ..of_access(event)
         });
+        if !logged && !recorded {
+            repeats.begin(whence);
+        }
+    }
+
+    /// So many refusals of a place were neither logged nor recorded.
+    pub(super) fn unsaid(&self, run: Option<Run>) {
+        if let Some(run) = run.filter(|run| run.count > 0) {
+            let (peer, now) = (run.whence().peer(), Instant::now());
+            self.plugin.log.more_refusals((Refusal::Access, peer), run.count, now);
+            self.plugin.audit.note_unsaid(self.under, (Event::Access, peer), (run.count, now));
+        }
     }
 
     /// The connections under this name are closed because of a change.
