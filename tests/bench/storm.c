@@ -1,9 +1,11 @@
-/* storm PORT PID CLIENTS VERSION: many clients with passwords connect at once, twice, and then SIGHUP, beside a live client
- * that sends itself 200 messages a second.  VERSION is that of MQTT: 4 or 5.
+/* storm PORT PID CLIENTS VERSION: many clients with passwords connect at once, twice, and then SIGHUP, beside the live client
+ * of live.h.  VERSION is that of MQTT: 4 or 5.
  *
  * Each client comes from an address of its own in 127/8 and is called dNUMBER; the live one is called live; all have the
  * password `secret`.  Who is refused for now comes again after 0.5 to 1.5 s.  A line for each phase: its name, the
  * milliseconds until everybody was in, and the live messages' median, 99th percentile and longest time in milliseconds. */
+#include "live.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +18,9 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define INTERVAL 0.005
 #define PATIENCE 600.0
-#define MAX_MESSAGES 200000
 
 struct client {
 	int fd;
@@ -32,22 +31,13 @@ struct client {
 };
 
 static int port, version, clients_in, refusals;
-static struct client *clients, live;
+static struct client *clients;
 static int loop;
-static double times[MAX_MESSAGES];
-static size_t messages;
 
 static void die(const char *what)
 {
 	fprintf(stderr, "storm: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static size_t text(unsigned char *out, const char *text)
@@ -113,28 +103,14 @@ static void later(struct client *client)
 {
 	leave(client);
 	refusals++;
-	client->again = now() + 0.5 + (double)(rand() % 1000) / 1000;
-}
-
-static void send_live(void)
-{
-	unsigned char packet[64] = { 0x30 }, *end = packet + 2;
-	double sent = now();
-	end += text(end, "live");
-	if (version == 5)
-		*end++ = 0;
-	memcpy(end, &sent, sizeof sent);
-	end += sizeof sent;
-	packet[1] = (unsigned char)(end - packet - 2);
-	if (write(live.fd, packet, (size_t)(end - packet)) < 0 && errno != EAGAIN)
-		die("live");
+	client->again = seconds() + 0.5 + (double)(rand() % 1000) / 1000;
 }
 
 static void readable(struct client *client)
 {
 	ssize_t got = read(client->fd, client->bytes + client->have, sizeof client->bytes - client->have);
 	if (got <= 0 && (got == 0 || errno != EAGAIN)) {
-		if (client == &live || client->in) {
+		if (client->in) {
 			fprintf(stderr, "storm: somebody who was in was thrown out\n");
 			exit(1);
 		}
@@ -147,17 +123,13 @@ static void readable(struct client *client)
 		size_t length = 2 + (size_t)client->bytes[1];
 		if (client->bytes[0] == 0x20 && client->bytes[3] == 0) {
 			client->in = 1;
-			clients_in += client != &live;
+			clients_in++;
 		} else if (client->bytes[0] == 0x20 && client->bytes[3] == 0x89) {
 			later(client);
 			return;
 		} else if (client->bytes[0] == 0x20) {
 			fprintf(stderr, "storm: refused with %#x\n", client->bytes[3]);
 			exit(1);
-		} else if (client->bytes[0] == 0x30 && messages < MAX_MESSAGES) {
-			double sent;
-			memcpy(&sent, client->bytes + length - sizeof sent, sizeof sent);
-			times[messages++] = (now() - sent) * 1000;
 		}
 		memmove(client->bytes, client->bytes + length, client->have - length);
 		client->have -= length;
@@ -179,27 +151,22 @@ static void turn(struct client *client, uint32_t events)
 	}
 }
 
-/* Lets things happen until everybody is in and `least` seconds are over. */
-static double run(int wanted, double least)
+/* Lets things happen until everybody is in and `least` seconds are over, and tells how the live client fared. */
+static void phase(const char *name, int wanted, double least)
 {
 	struct epoll_event events[256];
-	double start = now(), next = start, done = -1;
-	messages = 0;
+	size_t mark = live_mark();
+	double start = seconds(), done = -1;
+	refusals = 0;
 	for (;;) {
-		double moment = now();
-		if (done < 0 && clients_in >= wanted && live.in)
+		double moment = seconds();
+		if (done < 0 && clients_in >= wanted)
 			done = moment - start;
 		if (done >= 0 && moment - start >= least)
-			return done * 1000;
+			break;
 		if (moment - start > PATIENCE) {
 			fprintf(stderr, "storm: %d of %d are in\n", clients_in, wanted);
 			exit(1);
-		}
-		if (live.in && moment >= next) {
-			send_live();
-			next += INTERVAL;
-			if (next < moment - 1)
-				next = moment;
 		}
 		for (int i = 0; clients_in < wanted && i < wanted; i++) {
 			if (clients[i].again > 0 && clients[i].again <= moment) {
@@ -212,31 +179,13 @@ static double run(int wanted, double least)
 		for (int i = 0; i < count; i++)
 			turn(events[i].data.ptr, events[i].events);
 	}
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static void tell(const char *phase, double in)
-{
-	/* What is still on its way was sent in the last moments and is not lost: it is read in the next phase. */
-	qsort(times, messages, sizeof *times, compare);
-	if (messages == 0) {
-		printf("%s\t%.0f\t-\t-\t-\t%d\n", phase, in, refusals);
-		return;
-	}
-	printf("%s\t%.0f\t%.1f\t%.1f\t%.1f\t%d\n", phase, in, times[messages / 2], times[messages * 99 / 100],
-		times[messages - 1], refusals);
+	struct live_times times = live_since(mark);
+	printf("%s\t%.0f\t%.1f\t%.1f\t%.1f\t%d\n", name, done * 1000, times.median, times.p99, times.longest, refusals);
 	fflush(stdout);
-	refusals = 0;
 }
 
 int main(int argc, char **argv)
 {
-	static const unsigned char subscribe[] = "\x82\x09\x00\x01\x00\x04live\x00", subscribe5[] = "\x82\x0a\x00\x01\x00\x00\x04live\x00";
 	struct rlimit files = { 20000, 20000 };
 	if (argc != 5)
 		return 2;
@@ -248,26 +197,21 @@ int main(int argc, char **argv)
 	loop = epoll_create1(0);
 	if (clients == NULL || loop < 0)
 		die("start");
-	knock(&live, "live", 100000);
-	run(0, 0);
-	if (version == 5 ? write(live.fd, subscribe5, 12) != 12 : write(live.fd, subscribe, 11) != 11)
-		die("subscribe");
-	run(0, 0.5);
-	run(0, 3);
-	tell("idle", 0);
+	live_start(port, version, "live", "secret");
+	usleep(500000);
+	phase("idle", 0, 3);
 	for (int storm = 1; storm <= 2; storm++) {
 		for (int i = 0; i < wanted; i++)
 			clients[i].again = 1e-9;
-		/* All in one moment; the epoll loop below counts from here. */
-		tell(storm == 1 ? "first storm" : "second storm", run(wanted, 1));
+		phase(storm == 1 ? "first storm" : "second storm", wanted, 1);
 		if (storm == 1) {
 			for (int i = 0; i < wanted; i++)
 				leave(&clients[i]);
-			run(0, 1);
+			sleep(1);
 		}
 	}
 	if (kill((pid_t)atoi(argv[2]), SIGHUP))
 		die("SIGHUP");
-	tell("SIGHUP", run(wanted, 3));
+	phase("SIGHUP", wanted, 3);
 	return 0;
 }

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-MOSQ_FUNC_generic_callback acl_check;
-void *acl_userdata;
+MOSQ_FUNC_generic_callback acl_check, basic_auth;
+void *acl_userdata, *basic_auth_userdata;
+void *(*certificate_of)(const struct mosquitto *);
 
 int mosquitto_callback_register(mosquitto_plugin_id_t *id, int event, MOSQ_FUNC_generic_callback callback,
 	const void *data, void *userdata)
@@ -16,6 +17,9 @@ int mosquitto_callback_register(mosquitto_plugin_id_t *id, int event, MOSQ_FUNC_
 	if(event == MOSQ_EVT_ACL_CHECK){
 		acl_check = callback;
 		acl_userdata = userdata;
+	}else if(event == MOSQ_EVT_BASIC_AUTH){
+		basic_auth = callback;
+		basic_auth_userdata = userdata;
 	}
 	return MOSQ_ERR_SUCCESS;
 }
@@ -52,16 +56,16 @@ const char *mosquitto_client_username(const struct mosquitto *client) { return c
 const char *mosquitto_client_address(const struct mosquitto *client) { (void)client; return "127.0.0.1"; }
 bool mosquitto_client_clean_session(const struct mosquitto *client) { (void)client; return true; }
 int mosquitto_client_keepalive(const struct mosquitto *client) { (void)client; return 60; }
-void *mosquitto_client_certificate(const struct mosquitto *client) { (void)client; return NULL; }
+void *mosquitto_client_certificate(const struct mosquitto *client) { return certificate_of ? certificate_of(client) : NULL; }
 int mosquitto_client_protocol(const struct mosquitto *client) { (void)client; return 0; }
 int mosquitto_client_protocol_version(const struct mosquitto *client) { (void)client; return 5; }
 int mosquitto_client_sub_count(const struct mosquitto *client) { (void)client; return 0; }
 
 int mosquitto_set_username(struct mosquitto *client, const char *name)
 {
-	(void)client;
-	(void)name;
-	return MOSQ_ERR_NOT_SUPPORTED;
+	free(client->username);
+	client->username = mosquitto_strdup(name);
+	return MOSQ_ERR_SUCCESS;
 }
 
 int mosquitto_kick_client_by_clientid(const char *id, bool will) { (void)id; (void)will; return 0; }

@@ -1,4 +1,4 @@
-/* broker: what Mosquitto offers its plugins, as far as access checks need it. */
+/* broker: what Mosquitto offers its plugins, as far as access checks and log-ins need it. */
 #ifndef BROKER_H
 #define BROKER_H
 
@@ -13,8 +13,11 @@ struct mosquitto {
 	char *username;
 };
 
-/* What the plugin registered for access checks; the host registers its own callbacks here, too. */
-extern MOSQ_FUNC_generic_callback acl_check;
-extern void *acl_userdata;
+/* What the plugin registered for access checks and log-ins; the host registers its own callbacks here, too. */
+extern MOSQ_FUNC_generic_callback acl_check, basic_auth;
+extern void *acl_userdata, *basic_auth_userdata;
+
+/* A reference of the caller's own to a client's certificate, an OpenSSL X509; nobody has one while this is NULL. */
+extern void *(*certificate_of)(const struct mosquitto *);
 
 #endif
