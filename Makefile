@@ -40,7 +40,7 @@ PLUGIN_LIMIT := 3000000
 
 .DEFAULT_GOAL := build
 .PHONY: help deps test-deps package-deps cross-deps brokers build release size test check fmt clippy doc header exports bench bench-broker \
-  bench-storm bench-login bench-tls bench-import faults soak fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
+  bench-storm bench-changes bench-login bench-tls bench-import faults soak fuzz mutants demo man completions install deb dist footprint licences test-package test-arm reproduce release-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -94,6 +94,9 @@ bench-broker: test-deps brokers release ## what a message costs a whole broker w
 
 bench-storm: test-deps brokers release ## live traffic while 1,000 clients with passwords connect at once, and during SIGHUP
 	@tests/bench/storm $(PLUGIN)
+
+bench-changes: test-deps brokers release ## live traffic while a registry of 100,000 is replaced, and how soon a revoked device is gone
+	@tests/bench/changes $(PLUGIN)
 
 bench-login: test-deps brokers release ## what a log-in costs through the plugin's callback, by certificate and by a password that was verified before
 	@tests/bench/login $(COMMAND) $(PLUGIN)
