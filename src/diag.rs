@@ -15,6 +15,7 @@
 
 mod code;
 mod json;
+mod mask;
 mod shell;
 
 use std::{
@@ -26,6 +27,7 @@ use std::{
 
 pub use code::Code;
 pub use json::harmless_json;
+pub use mask::without_secrets;
 pub use shell::{shell_path, shell_word};
 
 /// A file that was read, kept so that its lines can be cited.
@@ -155,14 +157,14 @@ impl Diagnostic {
             severity: Severity::Error,
             code: None,
             place: Some((Arc::clone(source), span)),
-            message: message.into(),
+            message: harmless(message),
             help: None,
         }
     }
 
     /// An error that no place in a file stands for, such as a file that cannot be read.
     pub fn general(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code: None, place: None, message: message.into(), help: None }
+        Self { severity: Severity::Error, code: None, place: None, message: harmless(message), help: None }
     }
 
     /// The same as a warning of this kind.
@@ -193,15 +195,20 @@ impl Diagnostic {
         let pad = usize::try_from(column).unwrap_or(1) - 1;
         let blamed = source.text().get(span.clone()).unwrap_or_default();
         let width = blamed.lines().next().map_or(1, |text| text.chars().count().max(1));
-        Some(format!("\n  | {}\n  | {:pad$}{}", Visible(cited), "", "^".repeat(width)))
+        Some(format!("\n  | {}\n  | {:pad$}{}", Visible(mask::without_hashes(cited)), "", "^".repeat(width)))
     }
 
     /// The same with a remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(harmless(help));
         self
     }
+}
+
+/// People send these to others for help: what they quote of a file may have a hash in it.
+fn harmless(sentence: impl Into<String>) -> String {
+    mask::without_hashes(sentence.into()).into_owned()
 }
 
 impl fmt::Display for Diagnostic {

@@ -44,7 +44,6 @@
 
 pub(crate) mod block;
 mod identity;
-mod mask;
 pub(crate) mod reader;
 mod records;
 pub(crate) mod roles;
@@ -62,7 +61,6 @@ use reader::{Entry, Reader, entries};
 
 pub use block::KEYS as BLOCK_KEYS;
 pub use identity::IdentitySource;
-pub use mask::without_secrets;
 pub use records::{AUDIT_KEYS, Audit, AuditTo, METRICS_KEYS, Metrics};
 pub use roles::{RoleId, Roles};
 pub use settings::{

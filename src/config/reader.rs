@@ -9,7 +9,7 @@ use toml::{
 };
 
 use super::words;
-use crate::diag::{Code, Diagnostic, Place, Report, Severity, Source};
+use crate::diag::{Code, Diagnostic, Place, Report, Severity, Source, without_secrets};
 
 /// A value and where it stands.
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
@@ -47,7 +47,7 @@ impl Reader {
     /// For the parts of `text`, which is cited as `path` with the password hashes masked.
     pub(crate) fn new(path: &Path, text: &str) -> Self {
         Self {
-            source: Source::new(path, super::mask::without_secrets(text)),
+            source: Source::new(path, without_secrets(text)),
             file: path.into(),
             found: Vec::new(),
             base: 0,

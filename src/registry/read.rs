@@ -28,7 +28,7 @@ use crate::{
         reader::{Entry, Reader, entries},
         roles::unknown_role,
     },
-    diag::{Place, Report},
+    diag::{Place, Quoted, Report},
     ident::DeviceName,
     policy::{Attributes, Block, Index, Owner, fillable},
 };
@@ -259,8 +259,9 @@ impl<'c> Needs<'c> {
                 Some(value) if !fillable(value) => reader.error_help(
                     span.clone(),
                     format!(
-                        "the attribute `{attribute}` of `{name}` is `{value}`, which cannot stand in a topic as the \
-                         deny rule at {rule} {needs}"
+                        "the attribute `{attribute}` of `{name}` is {}, which cannot stand in a topic as the deny rule \
+                         at {rule} {needs}",
+                        Quoted(value)
                     ),
                     "it must not be empty, start with `$`, or have `+`, `#`, `/` or control characters",
                 ),

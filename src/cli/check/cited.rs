@@ -9,8 +9,7 @@ use std::{
 };
 
 use citronella::{
-    config,
-    diag::{Code, Diagnostic, Place, Source},
+    diag::{self, Code, Diagnostic, Place, Source},
     policy::Rule,
     registry::Device,
 };
@@ -117,7 +116,7 @@ impl Lines {
     /// Empty if the file has gone since it was loaded.
     fn read(file: &Path, holds_users: bool) -> Self {
         let text = fs::read_to_string(file).unwrap_or_default();
-        let text = if holds_users { text } else { config::without_secrets(&text) };
+        let text = if holds_users { text } else { diag::without_secrets(&text) };
         let mut shown = String::with_capacity(text.len());
         let (mut spans, mut users) = (Vec::new(), HashMap::new());
         for (line, number) in text.lines().zip(1..) {

@@ -89,6 +89,9 @@ pub fn check(text: &str) {
 /// How many there are to choose from; 0 adds a device.
 const CHANGES: u32 = 10;
 
+/// An attribute that no rule of the settings needs, for it can stand in no topic.
+const NOTE: (&str, &str) = ("note", "Rome \"1\"\n\u{e9}");
+
 /// Up to this one a change touches no value that could hold comments of its own and has to go.
 const KEEP_COMMENTS: u32 = 5;
 
@@ -97,7 +100,7 @@ fn apply(editor: &mut Editor, change: u32, name: &str) -> Result<(), EditError> 
         1 => editor.set_state(name, State::Disabled),
         2 => editor.set_auth(name, Auth::Both),
         3 => editor.add_certificate(name, &certificate()),
-        4 => editor.set_attribute(name, "site", Some("Rome \"1\"\n\u{e9}")),
+        4 => editor.set_attribute(name, NOTE.0, Some(NOTE.1)),
         5 => editor.revoke(name, certificate().sha256),
         6 => editor.set_roles(name, &["sensor".to_owned()]),
         7 => editor.set_roles(name, &["sensor".to_owned(), "quarantine".to_owned()]),
@@ -129,8 +132,9 @@ fn changed(change: u32, before: (&Registry, &Device), after: (&Registry, &Device
         }
         3 => (was.certificates, is.certificates) = (String::new(), String::new()),
         4 => {
-            was.attributes.retain(|(key, _)| key != "site");
-            is.attributes.retain(|(key, _)| key != "site");
+            assert!(is.attributes.contains(&(NOTE.0.to_owned(), NOTE.1.to_owned())));
+            was.attributes.retain(|(key, _)| key != NOTE.0);
+            is.attributes.retain(|(key, _)| key != NOTE.0);
         }
         5 => {
             assert!(after.revoked().contains(&certificate().sha256));

@@ -1,10 +1,22 @@
 //! Files with hashes are cited without them.
 
+use std::borrow::Cow;
+
 /// The same text with what stands after `password =`, `hash =` and the like, and whatever else looks like a hash,
 /// replaced by asterisks; every byte keeps its place and every line its end.
 #[must_use]
 pub fn without_secrets(text: &str) -> String {
     masked(&masked(text, next_private_key), next_secret)
+}
+
+/// A sentence in which a text of others may be quoted, with every hash in it replaced by asterisks. What only speaks of
+/// a kind of hash, as `$6$` does, stays.
+pub(super) fn without_hashes<'a>(sentence: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    let sentence = sentence.into();
+    match next_hash(&sentence) {
+        Some(_) => Cow::Owned(masked(&sentence, next_hash)),
+        None => sentence,
+    }
 }
 
 /// The text with what `next` finds in it, and in what comes behind, replaced by asterisks.
@@ -42,6 +54,15 @@ fn next_private_key(text: &str) -> Option<(usize, usize)> {
         from = start;
     }
     None
+}
+
+/// Fewest bytes of a hash with its salt; any that is accepted has more.
+const LEAST_HASH: usize = 16;
+
+/// Bytes of the first hash.
+fn next_hash(text: &str) -> Option<(usize, usize)> {
+    let mut found = text.match_indices('$').filter_map(|(at, _)| hash(text, at));
+    found.find(|(start, end)| end - start >= LEAST_HASH)
 }
 
 /// Bytes of the first secret; never empty.
@@ -150,6 +171,20 @@ mod tests {
         ] {
             assert_eq!(without_secrets(text), masked);
             assert_eq!(text.len(), masked.len());
+        }
+    }
+
+    #[test]
+    fn a_sentence_keeps_all_but_hashes() {
+        let hash = "$6$c29tZXNhbHQ=$VzOZmM2DgwG+PTXiqyC/3BWrTe2t80yS==";
+        for (sentence, masked) in [
+            ("write `password = \"…\"`, under `$6$` or `$argon2id$`".to_owned(), None),
+            (format!("no device can be called `{hash}`"), Some(hash)),
+            (format!("`$7$` and `{hash}` {hash}"), Some(hash)),
+        ] {
+            let expected = masked
+                .map_or_else(|| sentence.clone(), |hash| sentence.replace(hash, &"*".repeat(hash.len())));
+            assert_eq!(without_hashes(&sentence), expected);
         }
     }
 }
