@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod credentials;
+#[cfg(feature = "command")]
 pub mod edit;
 pub mod read;
 
