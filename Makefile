@@ -75,6 +75,7 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --quiet
@@ -155,8 +156,8 @@ test-package: $(call tools_for,$(PACKED)) ## the package in clean Debian roots: 
 	@for arch in $(PACKED); do .packaging/deb $$arch >/dev/null || exit; done
 	@tests/package/run $(SUITES)
 
-test-arm: cross-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that)
-	@tests/package/arm $(ARCHES)
+test-arm: cross-deps ## the brokers' tests on arm64 and armhf, by qemu (ARCHES=arm64: only that; QUICK=1: what passes between broker and plugin)
+	@QUICK='$(QUICK)' BROKERS='$(BROKERS)' tests/package/arm $(ARCHES)
 
 licences: ## the dependencies' licences, sources and duplicates
 	@.packaging/licences

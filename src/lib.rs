@@ -25,7 +25,11 @@
 )]
 #![cfg_attr(
     not(feature = "command"),
-    allow(dead_code, unused_imports, reason = "the plugin has no use for what only the command's modules ask for")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the plugin has no use for what only the command's modules ask for"
+    )
 )]
 
 pub mod certificate;
