@@ -13,7 +13,7 @@ use super::{
     sys,
 };
 use crate::plugin::{
-    AclReply, Asker, AuthReply, Hand, Host, Level, Plugin, PluginOption, Refusal, StartError, Wake,
+    AclReply, AuthReply, Hand, Host, Level, Plugin, PluginOption, Refusal, StartError, Thread, Wake,
 };
 
 /// The version of the plugin interface we speak, in every supported broker.
@@ -36,10 +36,10 @@ impl Loaded {
         Self { broker, plugin, hand: Kept::new() }
     }
 
-    fn with_hand<R>(&self, body: impl FnOnce((Asker, &mut Hand)) -> R) -> R {
+    fn with_hand<R>(&self, body: impl FnOnce((Thread, &mut Hand)) -> R) -> R {
         self.hand.lend(
             || Box::new(self.plugin.hand()),
-            |is_loop, hand| body((if is_loop { Asker::Loop } else { Asker::Other }, hand)),
+            |is_loop, hand| body((if is_loop { Thread::Loop } else { Thread::Other }, hand)),
         )
     }
 }

@@ -16,32 +16,32 @@ compile_error!("a panic must refuse one request, not end the broker: build with 
 /// fail, allocate or leave a destructor behind in a thread of the broker's; see the parent module for the one that
 /// arc-swap leaves.
 #[derive(Clone, Copy)]
-struct Place {
+struct Origin {
     file: [u8; 64],
     line: u32,
 }
 
 thread_local! {
     /// Where the last panic of this thread began.
-    static PLACE: Cell<Option<Place>> = const { Cell::new(None) };
+    static ORIGIN: Cell<Option<Origin>> = const { Cell::new(None) };
 }
 
 /// From now on a panic is noted for [`guarded`] and not printed on the broker's standard error. The hook
 /// belongs to this library's own copy of the standard library.
 pub(super) fn install_hook() {
     panic::set_hook(Box::new(|info| {
-        PLACE.set(info.location().map(|place| {
+        ORIGIN.set(info.location().map(|place| {
             let mut file = [b' '; 64];
             let name = place.file().as_bytes();
             for (to, from) in file.iter_mut().rev().zip(name.iter().rev()) {
                 *to = *from;
             }
-            Place { file, line: place.line() }
+            Origin { file, line: place.line() }
         }));
     }));
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", String::from_utf8_lossy(&self.file).trim_start(), self.line)
     }
@@ -67,7 +67,7 @@ fn report(host: &dyn Host, event: &str, payload: &(dyn Any + Send)) {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    let line = match PLACE.take() {
+    let line = match ORIGIN.take() {
         Some(place) => format!("citronella: {event}: internal error at {place}: {message}"),
         None => format!("citronella: {event}: internal error: {message}"),
     };

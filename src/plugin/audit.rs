@@ -19,7 +19,7 @@ use super::{
     limit::{Limit, Quota},
     locked,
     log::{self, Log},
-    place::Place,
+    state_directory::StateDirectory,
     thread,
 };
 use crate::{
@@ -68,7 +68,7 @@ pub(super) struct Under<'a> {
 /// What the thread and the others have in common.
 struct Shared {
     counters: Arc<Counters>,
-    place: Arc<Place>,
+    directory: Arc<StateDirectory>,
     target: Mutex<Target>,
     /// What the thread wants to be logged, at the next tick.
     complaints: Mutex<Vec<(Level, String)>>,
@@ -99,19 +99,23 @@ impl From<&Snapshot> for Target {
 
 impl Audit {
     /// Starts the thread. Without one (the system has no more) records for the file are lost, and counted.
-    pub(super) fn start(snapshot: &Snapshot, counters: &Arc<Counters>, place: &Arc<Place>) -> Self {
+    pub(super) fn start(
+        snapshot: &Snapshot,
+        counters: &Arc<Counters>,
+        directory: &Arc<StateDirectory>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             counters: Arc::clone(counters),
-            place: Arc::clone(place),
+            directory: Arc::clone(directory),
             target: Mutex::new(Target::from(snapshot)),
             complaints: Mutex::default(),
             complains: AtomicBool::default(),
         });
         let (queue, lines) = sync_channel(QUEUE);
-        let (writers, directory) = (Arc::clone(&shared), snapshot.settings().state_directory.clone());
+        let (writers, path) = (Arc::clone(&shared), snapshot.settings().state_directory.clone());
         let thread = thread::spawn("citronella-audit", move || {
             // The watcher tells if that fails, and tries again.
-            let _ = writers.place.claim(&directory);
+            let _ = writers.directory.claim(&path);
             writer::run(&writers, &lines);
         });
         if let Err(error) = &thread {

@@ -67,7 +67,7 @@ pub struct Counters {
     /// New clients.
     pub log_ins: LogIns,
     /// Sessions about which the broker asked again after SIGHUP.
-    pub sessions: Sessions,
+    pub sessions: Rechecks,
     /// Questions about topics.
     pub checks: Checks,
     /// Devices whose sessions were closed.
@@ -163,7 +163,7 @@ pub struct Results {
 
 /// What became of sessions that were asked about again.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub struct Rechecks {
     /// Still welcome.
     pub kept: Counter,
     /// Welcome no longer.

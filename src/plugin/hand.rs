@@ -8,9 +8,9 @@ use arc_swap::{ArcSwap, Cache};
 use super::{Plugin, event::Host, repeats::Repeats};
 use crate::snapshot::Snapshot;
 
-/// Who asks for access: what is counted without others depends on it.
+/// On which thread access is asked for: what is counted without others depends on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Asker {
+pub enum Thread {
     /// The broker's loop.
     Loop,
     /// Another thread of the broker's.

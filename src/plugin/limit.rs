@@ -43,7 +43,7 @@ pub(super) struct Sum<K> {
 }
 
 struct Counts<K> {
-    places: Vec<Place<K>>,
+    places: Vec<Tally<K>>,
     /// When the minute of the two below began.
     since: Option<Instant>,
     /// What was said in it.
@@ -52,7 +52,7 @@ struct Counts<K> {
     forgotten: u64,
 }
 
-struct Place<K> {
+struct Tally<K> {
     kind: K,
     peer: Peer,
     since: Instant,
@@ -133,7 +133,7 @@ impl<K: Copy + PartialEq> Counts<K> {
         }
     }
 
-    fn place(&mut self, kind: K, peer: Peer, now: Instant) -> &mut Place<K> {
+    fn place(&mut self, kind: K, peer: Peer, now: Instant) -> &mut Tally<K> {
         let known = self.places.iter().position(|place| (place.kind, place.peer) == (kind, peer));
         let at = known.unwrap_or_else(|| {
             if self.places.len() >= PLACES {
@@ -142,7 +142,7 @@ impl<K: Copy + PartialEq> Counts<K> {
                 let gone = self.places.swap_remove(quiet);
                 self.forgotten += u64::from(gone.unsaid());
             }
-            self.places.push(Place { kind, peer, since: now, last: now, happened: 0, said: 0 });
+            self.places.push(Tally { kind, peer, since: now, last: now, happened: 0, said: 0 });
             self.places.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
@@ -150,7 +150,7 @@ impl<K: Copy + PartialEq> Counts<K> {
     }
 }
 
-impl<K> Place<K> {
+impl<K> Tally<K> {
     fn unsaid(&self) -> u32 {
         self.happened - self.said
     }

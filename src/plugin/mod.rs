@@ -21,11 +21,11 @@ mod kicks;
 mod limit;
 mod log;
 mod options;
-mod place;
 mod reauth;
 mod records;
 mod repeats;
 mod sessions;
+mod state_directory;
 mod thread;
 mod watch;
 
@@ -33,7 +33,7 @@ pub use event::{
     AclCheck, AclReply, AuthReply, BasicAuth, Host, Level, Newcomer, Peer, PluginOption, Presented, Session,
     Wake, Way, Whence,
 };
-pub use hand::{Asker, Hand};
+pub use hand::{Hand, Thread};
 pub use log::Refusal;
 
 use audit::{Audit, Event, Record, Under};
@@ -145,8 +145,8 @@ impl Plugin {
         log.write(host, Level::Info, &text);
         let counters = Arc::<Counters>::default();
         counters.in_force(&snapshot, UnixSeconds::now());
-        let place = Arc::<place::Place>::default();
-        let audit = Audit::start(&snapshot, &counters, &place);
+        let directory = Arc::<state_directory::StateDirectory>::default();
+        let audit = Audit::start(&snapshot, &counters, &directory);
         let under = Under { host, log: &log, snapshot: &snapshot };
         audit.note(under, (Event::Start, Peer::Unknown), Record::default);
         let admission = admission::Admission::new(snapshot.settings())?;
@@ -157,7 +157,7 @@ impl Plugin {
             sessions: Arc::default(),
             kicks: Arc::default(),
             log,
-            place,
+            directory,
         };
         let (snapshot, sessions) = (Arc::clone(&world.snapshot), Arc::clone(&world.sessions));
         let (kicks, log) = (Arc::clone(&world.kicks), Arc::clone(&world.log));
@@ -178,12 +178,12 @@ impl Plugin {
         })
     }
 
-    /// May this client do that? The hand is that of the thread that asks; [`Asker::Loop`] is one thread only.
+    /// May this client do that? The hand is that of the thread that asks; [`Thread::Loop`] is one thread only.
     #[must_use]
     pub fn acl_check(
         &self,
         host: &dyn Host,
-        (asker, hand): (Asker, &mut Hand),
+        (thread, hand): (Thread, &mut Hand),
         event: &AclCheck<'_>,
     ) -> AclReply {
         #[cfg(debug_assertions)]
@@ -205,9 +205,9 @@ impl Plugin {
         let decision = snapshot.authorize(name, client_id, &event.request);
         if decision.is_allowed() {
             let answers = self.answers(event);
-            match asker {
-                Asker::Loop => answers.allowed_in_loop.add_alone(),
-                Asker::Other => answers.allowed.add(),
+            match thread {
+                Thread::Loop => answers.allowed_in_loop.add_alone(),
+                Thread::Other => answers.allowed.add(),
             }
             return AclReply::Allow;
         }

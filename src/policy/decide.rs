@@ -12,7 +12,7 @@ use super::{
     index::{Asks, Index},
     meet::{Meeting, Search},
     says::{End, Says},
-    walk::{Found, Walk},
+    walk::{Sink, Walk},
 };
 use crate::topic::{Filter, check};
 
@@ -306,7 +306,7 @@ impl Findings<'_> {
     }
 }
 
-impl Found for Findings<'_> {
+impl Sink for Findings<'_> {
     fn note(&mut self, end: &End) {
         let rule = (self.which, end.rule);
         if end.says.meets(self.deny) {

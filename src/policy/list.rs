@@ -29,7 +29,7 @@ use super::{
     Block, Limits, Owner, Rule, Subject,
     cover::{Cover, Covered, Pattern, RuleAt},
     says::{End, Says},
-    walk::Found,
+    walk::Sink,
 };
 use crate::{
     diag::Place,
@@ -139,9 +139,9 @@ impl<'a> List<'a> {
         })
     }
 
-    /// Tells `found` of the rules that spell `name`.
+    /// Tells `sink` of the rules that spell `name`.
     #[inline]
-    pub(super) fn spelled(self, name: &[u8], found: &mut impl Found) {
+    pub(super) fn spelled(self, name: &[u8], sink: &mut impl Sink) {
         let (slots, rows) = (self.body.get(self.slots_at()..self.owner_at()), self.all_rows());
         let slots = slots.unwrap_or_default().as_chunks().0;
         if slots.is_empty() {
@@ -152,15 +152,15 @@ impl<'a> List<'a> {
             && let Some(row) = row_at(rows, place.into())
         {
             if same(row.text, name) {
-                found.note(&End { rule: row.number, says: row.says });
+                sink.note(&End { rule: row.number, says: row.says });
             }
             slot = (slot + 1) & (slots.len() - 1);
         }
     }
 
-    /// Tells `found` of the other rules that match the topic `name` and say something that is `wanted`.
+    /// Tells `sink` of the other rules that match the topic `name` and say something that is `wanted`.
     #[inline]
-    pub(super) fn walk(self, (name, subject, wanted): Asked<'_>, found: &mut impl Found) {
+    pub(super) fn walk(self, (name, subject, wanted): TopicQuestion<'_>, sink: &mut impl Sink) {
         let rows = self.all_rows();
         for [low, high, says, plain, mark @ ..] in self.all_others() {
             if Says::of_byte(*says).meets(wanted)
@@ -168,7 +168,7 @@ impl<'a> List<'a> {
                 && let Some(row) = row_at(rows, u16::from_le_bytes([*low, *high]).into())
                 && fits((&row, (*plain).into()), name, subject)
             {
-                found.note(&End { rule: row.number, says: row.says });
+                sink.note(&End { rule: row.number, says: row.says });
             }
         }
     }
@@ -255,7 +255,7 @@ fn may_begin(name: &[u8], plain: usize, mark: &[u8; MARK]) -> bool {
 }
 
 /// The bytes of a topic, who asks about it, and what rules are to say.
-pub(super) type Asked<'q> = (&'q [u8], &'q Subject<'q>, Says);
+pub(super) type TopicQuestion<'q> = (&'q [u8], &'q Subject<'q>, Says);
 
 /// A pattern, who asks about it, and what rules are to say.
 pub(super) type Question<'q> = (&'q Pattern<'q>, &'q Subject<'q>, Says);

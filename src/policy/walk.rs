@@ -42,26 +42,26 @@ pub(super) struct Walk<'w> {
 }
 
 /// Who is told what a walk finds.
-pub(super) trait Found {
+pub(super) trait Sink {
     /// The end of a rule that matches.
     fn note(&mut self, end: &End);
 }
 
-impl<F: FnMut(&End)> Found for F {
+impl<F: FnMut(&End)> Sink for F {
     fn note(&mut self, end: &End) {
         self(end);
     }
 }
 
 impl Walk<'_> {
-    /// Tells `found` of every rule that matches.
-    pub(super) fn run(&self, found: &mut impl Found) {
-        self.from(ROOT, 0, found);
+    /// Tells `sink` of every rule that matches.
+    pub(super) fn run(&self, sink: &mut impl Sink) {
+        self.from(ROOT, 0, sink);
     }
 
     /// `node` is where the levels before the byte `start` lead; behind the last level that is beyond the name's end.
     /// Recurses as deep as the name has levels, and meets no node twice.
-    fn from(&self, mut node: u32, mut start: usize, found: &mut impl Found) {
+    fn from(&self, mut node: u32, mut start: usize, sink: &mut impl Sink) {
         while let Some((here, next)) = self.tree.node(node) {
             if !here.below.meets(self.wanted) {
                 return;
@@ -69,10 +69,10 @@ impl Walk<'_> {
             // MQTT 5.0 section 4.7.2: a leading wildcard does not match `$`.
             let hidden = start == 0 && self.name.first() == Some(&b'$');
             if here.has.rest() && !hidden {
-                self.tell(self.tree.rest(here, next), found);
+                self.tell(self.tree.rest(here, next), sink);
             }
             if start > self.name.len() {
-                self.tell(self.tree.exact(here), found);
+                self.tell(self.tree.exact(here), sink);
                 return;
             }
             if here.plus == ROOT && !here.has.children() {
@@ -81,12 +81,12 @@ impl Walk<'_> {
             let level = level_at(self.name, start);
             start += level.len() + 1;
             if here.plus != ROOT && !hidden {
-                self.from(here.plus, start, found);
+                self.from(here.plus, start, sink);
             }
             if here.has.holes() {
                 for hole in self.tree.holes(here, next) {
                     if self.tree.fits(hole, level, self.subject) {
-                        self.from(hole.child, start, found);
+                        self.from(hole.child, start, sink);
                     }
                 }
             }
@@ -103,8 +103,8 @@ impl Walk<'_> {
 
 impl Walk<'_> {
     #[inline]
-    fn tell(&self, ends: &[End], found: &mut impl Found) {
-        ends.iter().filter(|end| end.says.meets(self.wanted)).for_each(|end| found.note(end));
+    fn tell(&self, ends: &[End], sink: &mut impl Sink) {
+        ends.iter().filter(|end| end.says.meets(self.wanted)).for_each(|end| sink.note(end));
     }
 }
 

@@ -80,7 +80,7 @@ impl Slot {
 const NONE: u32 = u32::MAX;
 
 /// A device with what it may do.
-pub(super) struct Found<'a> {
+pub(super) struct Row<'a> {
     pub(super) device: &'a Device,
     pub(super) state: State,
     pub(super) roles: &'a Index,
@@ -147,13 +147,13 @@ impl Devices {
 
     /// The device of exactly this name, and what it may do.
     #[inline]
-    pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
+    pub(super) fn find(&self, name: &str) -> Option<Row<'_>> {
         let slot = self.lookup(name)?;
         let own = match slot.own {
             NONE => None,
             own => Some(self.own.get(at(own))?),
         };
-        Some(Found {
+        Some(Row {
             device: self.devices.get(at(slot.device))?,
             state: slot.state,
             roles: self.roles.get(at(slot.roles))?,

@@ -17,7 +17,7 @@ use crate::{
     registry::{Device, State},
 };
 
-use devices::{Devices, Found};
+use devices::{Devices, Row};
 
 pub use compare::{Loss, Removed};
 pub use load::{Loaded, Permissions};
@@ -65,7 +65,7 @@ impl Snapshot {
             let nobody = Subject { device: None, client_id, attributes: &self.no_attributes };
             return Policy::new(Some(index), None, wide).decide(&nobody, request);
         }
-        let Some(Found { device, state, roles, own }) = self.devices.find(name) else {
+        let Some(Row { device, state, roles, own }) = self.devices.find(name) else {
             return refused("no device has this name");
         };
         let policy = match state {

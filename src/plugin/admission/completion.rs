@@ -116,7 +116,7 @@ impl Plugin {
         }
         self.admission.budget.succeeded(peer);
         if !host.knows_sessions() {
-            self.admission.sessions.admitted(client_id, name);
+            self.admission.owners.admitted(client_id, name);
         }
     }
 }

@@ -14,9 +14,9 @@ mod attempt;
 mod budget;
 mod completion;
 mod memory;
+mod owners;
 mod question;
 mod recent;
-mod sessions;
 mod throttle;
 mod waiting;
 mod worker;
@@ -41,7 +41,7 @@ use crate::{
 use attempt::Attempt;
 use budget::Budget;
 use memory::{Recall, Verified};
-use sessions::Sessions;
+use owners::Owners;
 use throttle::Throttle;
 use waiting::Waiting;
 use worker::Pool;
@@ -60,7 +60,7 @@ pub(super) struct Admission {
     budget: Budget,
     pool: Pool,
     waiting: Waiting,
-    sessions: Sessions,
+    owners: Owners,
     /// For hashes on the broker's thread, and when the last was.
     memory: Mutex<(Memory, Option<Instant>)>,
 }
@@ -78,7 +78,7 @@ impl Admission {
             budget: Budget::new(Instant::now()),
             pool: Pool::new(settings.workers),
             waiting: Waiting::default(),
-            sessions: Sessions::default(),
+            owners: Owners::default(),
             memory: Mutex::default(),
         })
     }
@@ -90,7 +90,7 @@ impl Plugin {
     pub fn basic_auth(&self, host: &dyn Host, event: &BasicAuth<'_>, newcomer: &dyn Newcomer) -> AuthReply {
         let snapshot = self.snapshot.load();
         // COMPAT: 2.1 says whose a session is; of 2.0 we know what we have seen.
-        let seen = if host.knows_sessions() { None } else { self.admission.sessions.owner(event.client_id) };
+        let seen = if host.knows_sessions() { None } else { self.admission.owners.owner(event.client_id) };
         let login = Login {
             client_id: event.client_id,
             username: self.reauth.given_name(event),

@@ -27,7 +27,7 @@ pub(super) enum Purpose {
 
 /// Whose password it is, for those who are told of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Asker {
+pub(super) struct Applicant {
     /// As the client gave it.
     given_id: Box<str>,
     /// As the client gave it.
@@ -36,7 +36,7 @@ pub(super) struct Asker {
     certificate: Shown,
 }
 
-impl Asker {
+impl Applicant {
     /// What is told of the client.
     pub(super) fn comer(&self) -> Comer<'_> {
         Comer {
@@ -55,7 +55,7 @@ pub(super) struct Question {
     pub(super) ticket: Option<u64>,
     /// Under which the client waits.
     pub(super) client_id: Box<str>,
-    pub(super) asker: Asker,
+    pub(super) applicant: Applicant,
     pub(super) password: Secret,
     pub(super) certificate: Option<Box<[u8]>>,
     pub(super) purpose: Purpose,
@@ -80,7 +80,7 @@ impl Question {
         Self {
             ticket: None,
             client_id: login.client_id.into(),
-            asker: Asker {
+            applicant: Applicant {
                 given_id: login.client_id.into(),
                 username: login.username.map(Into::into),
                 peer,
@@ -104,7 +104,7 @@ impl Question {
     pub(super) fn login<'q>(&'q self, session_of: Option<&'q str>) -> Login<'q> {
         Login {
             client_id: &self.client_id,
-            username: self.asker.username.as_deref(),
+            username: self.applicant.username.as_deref(),
             password: Some(self.password()),
             certificate: self.certificate.as_deref().map_or(Presented::None, Presented::Der),
             session_of,
@@ -114,12 +114,12 @@ impl Question {
 
     /// What is told of the client.
     pub(super) fn comer(&self) -> Comer<'_> {
-        self.asker.comer()
+        self.applicant.comer()
     }
 
     /// Where the client is.
     pub(super) fn peer(&self) -> Peer {
-        self.asker.peer
+        self.applicant.peer
     }
 
     pub(super) fn password(&self) -> &[u8] {
@@ -129,8 +129,8 @@ impl Question {
     /// What it holds of the client's making, with what is kept of it among those who wait and for the refusal.
     pub(super) fn bytes(&self) -> usize {
         self.password().len()
-            + 2 * (self.client_id.len() + self.asker.given_id.len())
-            + 4 * self.asker.username.as_ref().map_or(0, |name| name.len())
+            + 2 * (self.client_id.len() + self.applicant.given_id.len())
+            + 4 * self.applicant.username.as_ref().map_or(0, |name| name.len())
             + self.certificate.as_ref().map_or(0, |der| der.len())
     }
 

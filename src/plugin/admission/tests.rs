@@ -54,9 +54,9 @@ fn whoever_comes_without_a_name_earns_nothing_by_it() {
         session_of: None,
     };
     assert_eq!(plugin.basic_auth(&Old, &event, &Client), AuthReply::Admit);
-    let Admission { budget, sessions, .. } = &plugin.admission;
+    let Admission { budget, owners, .. } = &plugin.admission;
     assert!(!budget.knows(peer), "that is for who brought a right password");
-    assert_eq!(sessions.owner("c"), None, "many of them would push out the owners of sessions");
+    assert_eq!(owners.owner("c"), None, "many of them would push out the owners of sessions");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     super::locked,
-    question::{Asker, Question},
+    question::{Applicant, Question},
 };
 
 /// How long a client waits at most.
@@ -43,7 +43,7 @@ struct Client {
     ticket: u64,
     since: Instant,
     cancel: Arc<AtomicBool>,
-    asker: Asker,
+    applicant: Applicant,
 }
 
 impl Clients {
@@ -71,7 +71,7 @@ impl Waiting {
             ticket,
             since: Instant::now(),
             cancel: Arc::clone(&question.cancel),
-            asker: question.asker.clone(),
+            applicant: question.applicant.clone(),
         };
         if let Some(before) = locked(&self.clients).insert(question.client_id.clone(), client) {
             before.cancel.store(true, Ordering::Release);
@@ -99,7 +99,7 @@ impl Waiting {
     }
 
     /// Takes out who has waited too long: the id that each waits with, and who it is.
-    pub(super) fn overdue(&self, now: Instant) -> Vec<(Box<str>, Asker)> {
+    pub(super) fn overdue(&self, now: Instant) -> Vec<(Box<str>, Applicant)> {
         let (mut clients, mut late) = (locked(&self.clients), Vec::new());
         while let Some((_, client_id)) = clients.order.first_key_value() {
             let client_id = client_id.clone();
@@ -109,14 +109,14 @@ impl Waiting {
             }
             let Some(client) = clients.remove(&client_id) else { break };
             client.cancel.store(true, Ordering::Release);
-            late.push((client_id, client.asker));
+            late.push((client_id, client.applicant));
         }
         late
     }
 
     /// The question, if these credentials are not asked about already.
     pub(super) fn postpone(&self, question: Question) -> Option<Question> {
-        let Asker { username, peer, .. } = &question.asker;
+        let Applicant { username, peer, .. } = &question.applicant;
         let who = (username, peer, question.password(), question.hash.to_text());
         let mark = self.secret.hash_one(who);
         locked(&self.postponed).insert(mark).then(|| Question { mark: Some(mark), ..question })
@@ -175,7 +175,7 @@ mod tests {
         let mut client = question();
         waiting.begin(&mut client);
         assert_eq!(waiting.overdue(Instant::now()), []);
-        assert_eq!(waiting.overdue(Instant::now() + PATIENCE), [("c".into(), client.asker.clone())]);
+        assert_eq!(waiting.overdue(Instant::now() + PATIENCE), [("c".into(), client.applicant.clone())]);
         assert!(client.is_void() && !waiting.end(&client));
     }
 

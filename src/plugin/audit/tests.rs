@@ -129,8 +129,8 @@ fn nothing_is_written_where_another_plugin_writes() {
     let (host, snapshot, counters) =
         (Log1::default(), snapshot(folder.path(), ""), Arc::<Counters>::default());
     let claim = crate::status::Claim::new(folder.path()).unwrap();
-    let place = Arc::<Place>::default();
-    let audit = Audit::start(&snapshot, &counters, &place);
+    let directory = Arc::<StateDirectory>::default();
+    let audit = Audit::start(&snapshot, &counters, &directory);
     note(&audit, &host, &snapshot, Event::Start);
     wait(|| counters.audit.dropped.value() == 1);
     wait(|| locked(&audit.shared.complaints).len() == 2);
@@ -142,12 +142,12 @@ fn nothing_is_written_where_another_plugin_writes() {
 
     // It has ended, and later the settings name another folder.
     drop(claim);
-    place.claim(folder.path()).unwrap();
+    directory.claim(folder.path()).unwrap();
     audit.in_force(&snapshot);
     note(&audit, &host, &snapshot, Event::Reload);
     wait(|| counters.audit.written.value() == 1);
     audit.send(Message::Look);
-    place.claim(other.path()).unwrap();
+    directory.claim(other.path()).unwrap();
     audit.in_force(&snapshot);
     wait(|| metrics(&other).exists() && !metrics(&folder).exists());
     assert!(!crate::status::is_running(folder.path()).unwrap(), "whoever comes may have the old folder");

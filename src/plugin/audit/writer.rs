@@ -96,7 +96,7 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
 impl Writer<'_> {
     /// Writes the file for Prometheus if it is time; how long to sleep then.
     fn look(&mut self, target: &Target) -> Duration {
-        let ours = self.shared.place.ours();
+        let ours = self.shared.directory.ours();
         let other = |known: &Arc<Claim>| !ours.as_ref().is_ok_and(|ours| Arc::ptr_eq(ours, known));
         if self.claim.as_ref().map_or(ours.is_ok(), other) {
             self.remove_metrics();
@@ -154,7 +154,7 @@ impl Writer<'_> {
             text = record.to_line(Event::Lost, None, FILE_LINE_BYTES - 1) + "\n" + &text;
             before = 1;
         }
-        let (lines, error) = match self.shared.place.ours() {
+        let (lines, error) = match self.shared.directory.ours() {
             Ok(claim) => {
                 let path = claim.directory().join(file::NAME);
                 let appended = self.lines.append(&path, &text, target.audit.max_bytes.into());

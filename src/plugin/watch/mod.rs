@@ -14,7 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{kicks::Kicks, locked, log::Log, place::Place, sessions::Sessions, thread};
+use super::{kicks::Kicks, locked, log::Log, sessions::Sessions, state_directory::StateDirectory, thread};
 use crate::snapshot::Snapshot;
 
 mod files;
@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) sessions: Arc<Sessions>,
     pub(super) kicks: Arc<Kicks>,
     pub(super) log: Arc<Log>,
-    pub(super) place: Arc<Place>,
+    pub(super) directory: Arc<StateDirectory>,
 }
 
 /// The thread, as the loop sees it. Dropped, it has ended.

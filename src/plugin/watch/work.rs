@@ -267,7 +267,7 @@ impl Work {
         kicks.end(ended);
         // Nobody who is locked out waits for the disk: that, and the status that tells of it, come after.
         let directory = &new.settings().state_directory;
-        if *directory != old.settings().state_directory && self.world.place.claim(directory).is_ok() {
+        if *directory != old.settings().state_directory && self.world.directory.claim(directory).is_ok() {
             text.push_str(&format!("; status, audit and metrics are in {} from now on", directory.display()));
         }
         self.say(Level::Notice, &text);
@@ -340,7 +340,7 @@ impl Work {
 
     fn try_write(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         let directory = self.world.snapshot.load().settings().state_directory.clone();
-        Ok(self.world.place.claim(&directory)?.write(&self.status)?)
+        Ok(self.world.directory.claim(&directory)?.write(&self.status)?)
     }
 }
 

@@ -9,20 +9,20 @@ use super::locked;
 use crate::status::{Claim, ClaimError};
 
 /// The claim on the state directory, shared by the threads that write there.
-pub(super) struct Place {
+pub(super) struct StateDirectory {
     ours: Mutex<Result<Arc<Claim>, String>>,
     /// Held while one of them waits for the disk: a second claim of ours would find the first one's lock.
     claiming: Mutex<()>,
 }
 
-impl Default for Place {
+impl Default for StateDirectory {
     fn default() -> Self {
         let unclaimed = Err("nobody has claimed its folder yet".to_owned());
         Self { ours: Mutex::new(unclaimed), claiming: Mutex::default() }
     }
 }
 
-impl Place {
+impl StateDirectory {
     /// The claim on this directory: had already, or made now in the place of the one on another. That one ends when the
     /// last of those who write lets go of it. Waits for the disk, so it is not for the broker's thread.
     ///
@@ -60,17 +60,17 @@ mod tests {
     fn a_directory_is_ours_until_another_is_and_nobody_writes_there() {
         let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
         let [one, two, taken] = folders.each_ref().map(tempfile::TempDir::path);
-        let place = Place::default();
-        assert!(place.ours().is_err());
-        let first = place.claim(one).unwrap();
-        assert!(Arc::ptr_eq(&first, &place.claim(one).unwrap()), "claimed once");
-        place.claim(two).unwrap();
+        let directory = StateDirectory::default();
+        assert!(directory.ours().is_err());
+        let first = directory.claim(one).unwrap();
+        assert!(Arc::ptr_eq(&first, &directory.claim(one).unwrap()), "claimed once");
+        directory.claim(two).unwrap();
         assert!(is_running(one).unwrap() && is_running(two).unwrap(), "somebody may still be writing");
         drop(first);
         assert!(!is_running(one).unwrap());
         let _other = Claim::new(taken).unwrap();
-        assert!(place.claim(taken).is_err());
-        assert!(place.ours().unwrap_err().contains("the plugin of another broker writes to"));
+        assert!(directory.claim(taken).is_err());
+        assert!(directory.ours().unwrap_err().contains("the plugin of another broker writes to"));
         assert!(!is_running(two).unwrap(), "the settings do not name it any more");
     }
 }

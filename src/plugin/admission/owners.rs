@@ -11,27 +11,27 @@ use super::{super::locked, recent::Recent};
 const MAX: usize = 100_000;
 
 /// Client ids and the names of those who were admitted with them last.
-pub(super) struct Sessions {
+pub(super) struct Owners {
     secrets: [RandomState; 2],
     /// By 128 bits of the id, which can be 64 KiB long and is its sender's choice.
-    owners: Mutex<Recent<[u64; 2], Arc<str>>>,
+    names: Mutex<Recent<[u64; 2], Arc<str>>>,
 }
 
-impl Default for Sessions {
+impl Default for Owners {
     fn default() -> Self {
-        Self { secrets: Default::default(), owners: Mutex::new(Recent::new(MAX)) }
+        Self { secrets: Default::default(), names: Mutex::new(Recent::new(MAX)) }
     }
 }
 
-impl Sessions {
+impl Owners {
     /// Who was admitted with this id last.
     pub(super) fn owner(&self, client_id: &str) -> Option<Arc<str>> {
-        locked(&self.owners).get(&self.key(client_id)).cloned()
+        locked(&self.names).get(&self.key(client_id)).cloned()
     }
 
     /// This device was admitted with this id.
     pub(super) fn admitted(&self, client_id: &str, name: &str) {
-        locked(&self.owners).insert(self.key(client_id), name.into());
+        locked(&self.names).insert(self.key(client_id), name.into());
     }
 
     fn key(&self, client_id: &str) -> [u64; 2] {
@@ -45,15 +45,15 @@ mod tests {
 
     #[test]
     fn the_last_one_admitted_has_the_id_until_it_is_forgotten() {
-        let sessions = Sessions::default();
-        sessions.admitted("c", "a");
-        assert_eq!(sessions.owner("c").as_deref(), Some("a"));
-        sessions.admitted("c", "b");
-        assert_eq!(sessions.owner("c").as_deref(), Some("b"));
-        assert_eq!(sessions.owner("C"), None);
+        let owners = Owners::default();
+        owners.admitted("c", "a");
+        assert_eq!(owners.owner("c").as_deref(), Some("a"));
+        owners.admitted("c", "b");
+        assert_eq!(owners.owner("c").as_deref(), Some("b"));
+        assert_eq!(owners.owner("C"), None);
         for number in 0..MAX {
-            sessions.admitted(&number.to_string(), "a");
+            owners.admitted(&number.to_string(), "a");
         }
-        assert_eq!(sessions.owner("c"), None);
+        assert_eq!(owners.owner("c"), None);
     }
 }
