@@ -17,7 +17,7 @@
 //!
 //! [limits]
 //! kick_rate = 50                       # devices in a second whose sessions end because their rights shrink
-//! file_mib = 64                        # the largest registry or password file; loading takes three times the memory
+//! file_mib = 64                        # the largest registry or password file, 1 or more; loading takes three times the memory
 //!
 //! [state]
 //! directory = "/var/lib/citronella"    # where the plugin writes; this is the default

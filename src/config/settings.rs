@@ -232,7 +232,16 @@ impl Settings {
                 }
                 "file_mib" => {
                     let mib = reader.number(inner.key, inner.value, MAX_FILE_MIB);
-                    self.file_bytes = mib.map_or(fs::MAX_FILE_BYTES, |mib| u64::from(mib) * MIB);
+                    if mib == Some(0) {
+                        reader.error_help(
+                            inner.value.span(),
+                            "`file_mib` is 0, so no registry could be read",
+                            "write 1 or more",
+                        );
+                    }
+                    // After that mistake one is enough: it shall not be followed by others about every file.
+                    self.file_bytes =
+                        mib.filter(|mib| *mib > 0).map_or(fs::MAX_FILE_BYTES, |mib| u64::from(mib) * MIB);
                 }
                 _ => reader.unknown_key(&inner, &["kick_rate", "file_mib"]),
             }

@@ -292,15 +292,24 @@ fn ten_thousand_devices_with_one_role_share_one_policy() {
 #[test]
 fn a_file_may_be_as_large_as_the_settings_say() {
     let folder = Folder::new("version = 1\n[limits]\nfile_mib = 0\n", "version = 1\n[a]\n");
-    let loaded = folder.load();
-    assert!(loaded.snapshot.is_none());
-    let said: String = loaded.report.iter().map(|found| format!("{found:#}\n")).collect();
-    assert!(said.contains("is larger than 0 bytes") && said.contains("`[limits] file_mib`"), "{said}");
+    let said = |folder: &Folder| -> String {
+        let loaded = folder.load();
+        assert!(loaded.snapshot.is_none());
+        loaded.report.iter().map(|found| format!("{found:#}\n")).collect()
+    };
+    let none = said(&folder);
+    assert!(none.contains("citronella.toml:3:12") && none.contains("`file_mib` is 0"), "{none}");
+    assert!(!none.contains("larger than"), "one mistake is told once: {none}");
     folder.write("citronella.toml", "version = 1\n[limits]\nfile_mib = 1\n");
     let loaded = folder.load().snapshot.unwrap();
     assert!(loaded.is_current());
     folder.write("devices.toml", &"#".repeat(1 << 20 | 1));
-    assert!(folder.load().snapshot.is_none() && !loaded.is_current());
+    let large = said(&folder);
+    assert!(
+        large.contains("is larger than 1048576 bytes") && large.contains("`[limits] file_mib`"),
+        "{large}"
+    );
+    assert!(!loaded.is_current());
     folder.write("citronella.toml", "version = 1\n");
     folder.write("devices.toml", &format!("version = 1\n{}", "#".repeat(1 << 20)));
     assert!(folder.load().snapshot.is_some(), "64 MiB are allowed");
