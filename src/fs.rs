@@ -69,11 +69,25 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether it may be read later though nothing changes about it: the system had no descriptor left, or the disk failed.
+    /// Whether it may be read later though nothing changes about it: the system had no descriptor or memory left, the disk
+    /// or the network failed.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        let told = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
-        matches!(self, Self::Io { source, .. } if !told.contains(&source.kind()))
+        const PASSING: [i32; 11] = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOMEM,
+            libc::EIO,
+            libc::EINTR,
+            libc::EAGAIN,
+            libc::ESTALE,
+            libc::ETIMEDOUT,
+            libc::EHOSTDOWN,
+            libc::EHOSTUNREACH,
+            libc::ENETUNREACH,
+        ];
+        let of_system = |error: &io::Error| error.raw_os_error().is_some_and(|code| PASSING.contains(&code));
+        matches!(self, Self::Io { source, .. } if of_system(source) || source.kind() == io::ErrorKind::OutOfMemory)
     }
 
     /// Whether the file may be there and somebody else could read it.

@@ -263,3 +263,26 @@ fn a_stranger_or_a_foreign_group_that_may_write_is_an_error() {
     let for_the_owner = judge(&path, &fs::metadata(&path).unwrap(), Holds::Rules, 12_345);
     assert_eq!(for_the_owner, [], "the folder is root's, the file that user's");
 }
+
+#[test]
+fn what_only_a_change_can_mend_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, "").unwrap();
+    symlink("loop", dir.path().join("loop")).unwrap();
+    for path in [
+        path.join("under"),
+        dir.path().join("loop"),
+        dir.path().join("n".repeat(300)),
+        dir.path().join("none"),
+    ] {
+        let error = read(&path, 100).err().unwrap();
+        assert!(!error.is_passing(), "{error}");
+    }
+    for code in
+        [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EIO, libc::ESTALE, libc::ETIMEDOUT, libc::EINTR]
+    {
+        let error = ReadError::Io { path: path.clone(), source: io::Error::from_raw_os_error(code) };
+        assert!(error.is_passing(), "{error}");
+    }
+}
