@@ -16,6 +16,7 @@ mod completion;
 mod memory;
 mod owners;
 mod question;
+mod queue;
 mod recent;
 mod throttle;
 mod waiting;

@@ -1,10 +1,7 @@
-//! Threads that compute hashes beside the broker's loop, and the questions that wait for them.
-//!
-//! Questions are bounded in number and bytes, addresses take turns, and those that brought a right password before go
-//! first: whoever asks most waits longest.
+//! Threads that compute hashes beside the broker's loop.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
@@ -15,16 +12,11 @@ use std::{
 };
 
 use super::{
-    super::{event::Peer, limit::neighbourhood, locked, thread},
+    super::{locked, thread},
     question::Question,
+    queue::Queue,
 };
 use crate::password::{Memory, PasswordHash, VerifyError};
-
-/// Questions that wait at most.
-const QUESTIONS: usize = 4_096;
-
-/// Bytes of passwords and certificates that wait at most.
-const BYTES: usize = 4 * 1024 * 1024;
 
 /// How long argon2id's memory is kept when there is nothing to do.
 const KEEP: Duration = Duration::from_secs(60);
@@ -53,22 +45,6 @@ struct Shared {
     open: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Queue {
-    known: Turns,
-    strangers: Turns,
-    questions: usize,
-    bytes: usize,
-    stopping: bool,
-}
-
-/// The questions of several addresses, who take turns.
-#[derive(Default)]
-struct Turns {
-    order: VecDeque<Peer>,
-    waiting: HashMap<Peer, VecDeque<Question>>,
-}
-
 impl Pool {
     /// So many threads, at least one.
     pub(super) fn new(workers: usize) -> Self {
@@ -92,7 +68,7 @@ impl Pool {
             return false;
         }
         let mut queue = locked(&self.shared.queue);
-        if !queue.has_room(&question) {
+        if !queue.has_room(&question, known) {
             return false;
         }
         queue.push(question, known);
@@ -128,7 +104,7 @@ impl Drop for Pool {
     /// Waits for the hashes that are being computed, of which each is bounded, and for no other.
     fn drop(&mut self) {
         let mut queue = locked(&self.shared.queue);
-        *queue = Queue { stopping: true, ..Queue::default() };
+        *queue = Queue::stopping();
         drop(queue);
         self.shared.wake.notify_all();
         for thread in std::mem::take(&mut *locked(&self.threads)) {
@@ -143,7 +119,7 @@ fn work(shared: &Shared) {
     let mut kept = false;
     let mut queue = locked(&shared.queue);
     loop {
-        if queue.stopping {
+        if queue.is_stopping() {
             return;
         }
         if let Some(question) = queue.pop() {
@@ -154,7 +130,7 @@ fn work(shared: &Shared) {
         } else if kept {
             let waited = shared.wake.wait_timeout(queue, KEEP).unwrap_or_else(PoisonError::into_inner);
             queue = waited.0;
-            if waited.1.timed_out() && queue.questions == 0 {
+            if waited.1.timed_out() && queue.is_empty() {
                 drop(queue);
                 (memory, kept) = (Memory::new(), false);
                 queue = locked(&shared.queue);
@@ -189,52 +165,6 @@ fn compute(question: &Question, memory: &mut Memory) -> Result<bool, VerifyError
     Ok(right)
 }
 
-impl Queue {
-    /// Whoever has much in the queue finds it full before others do: an address may have as much as is still free.
-    fn has_room(&self, question: &Question) -> bool {
-        let peer = neighbourhood(question.peer());
-        let own = |turns: &Turns| turns.waiting.get(&peer).map_or(0, VecDeque::len);
-        let own = own(&self.known) + own(&self.strangers);
-        own < QUESTIONS.saturating_sub(self.questions) && self.bytes + question.bytes() <= BYTES
-    }
-
-    fn push(&mut self, question: Question, known: bool) {
-        self.questions += 1;
-        self.bytes += question.bytes();
-        if known { &mut self.known } else { &mut self.strangers }.push(question);
-    }
-
-    fn pop(&mut self) -> Option<Question> {
-        let question = self.known.pop().or_else(|| self.strangers.pop())?;
-        self.questions -= 1;
-        self.bytes -= question.bytes();
-        Some(question)
-    }
-}
-
-impl Turns {
-    fn push(&mut self, question: Question) {
-        let peer = neighbourhood(question.peer());
-        let own = self.waiting.entry(peer).or_default();
-        if own.is_empty() {
-            self.order.push_back(peer);
-        }
-        own.push_back(question);
-    }
-
-    fn pop(&mut self) -> Option<Question> {
-        let peer = self.order.pop_front()?;
-        let own = self.waiting.get_mut(&peer)?;
-        let question = own.pop_front();
-        if own.is_empty() {
-            self.waiting.remove(&peer);
-        } else {
-            self.order.push_back(peer);
-        }
-        question
-    }
-}
-
 /// A hash that takes the rest of the time of the costliest kind in use, after one that is cheaper.
 pub(super) fn decoy_after(hash: &PasswordHash, costliest: Option<PasswordHash>) -> Option<PasswordHash> {
     costliest.filter(|costliest| costliest.cost() > hash.cost())
@@ -246,44 +176,6 @@ mod tests {
 
     fn question(number: u32) -> Question {
         Question::of_test(std::net::Ipv4Addr::from(number))
-    }
-
-    fn addresses(queue: &mut Queue) -> Vec<u32> {
-        let address = |question: Question| match question.peer() {
-            Peer::Address(std::net::IpAddr::V4(address)) => u32::from(address),
-            _ => 0,
-        };
-        std::iter::from_fn(|| queue.pop()).map(address).collect()
-    }
-
-    #[test]
-    fn addresses_take_turns_and_known_ones_go_first() {
-        let mut queue = Queue::default();
-        for (number, known) in
-            [(1, false), (1, false), (1, false), (2, false), (3, true), (3, true), (4, false)]
-        {
-            queue.push(question(number), known);
-        }
-        assert_eq!(addresses(&mut queue), [3, 3, 1, 2, 4, 1, 1]);
-        assert_eq!((queue.questions, queue.bytes), (0, 0));
-        assert!(queue.strangers.waiting.is_empty() && queue.strangers.order.is_empty());
-    }
-
-    #[test]
-    fn whoever_fills_the_queue_leaves_room_for_others() {
-        let mut queue = Queue::default();
-        while queue.has_room(&question(1)) {
-            queue.push(question(1), false);
-        }
-        assert_eq!(queue.questions, QUESTIONS / 2);
-        assert!(queue.has_room(&question(2)));
-        for number in 2.. {
-            if !queue.has_room(&question(number)) {
-                break;
-            }
-            queue.push(question(number), false);
-        }
-        assert_eq!(queue.questions, QUESTIONS, "no room without an end");
     }
 
     #[test]
