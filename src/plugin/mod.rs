@@ -17,6 +17,7 @@ mod audit;
 pub mod counters;
 mod event;
 mod hand;
+mod http;
 mod kicks;
 mod limit;
 mod log;
@@ -204,12 +205,16 @@ impl Plugin {
         };
         let decision = snapshot.authorize(name, client_id, &event.request);
         if decision.is_allowed() {
-            let answers = self.answers(event);
-            match thread {
-                Thread::Loop => answers.allowed_in_loop.add_alone(),
-                Thread::Other => answers.allowed.add(),
-            }
-            return AclReply::Allow;
+            return match thread {
+                Thread::Loop => {
+                    self.answers(event).allowed_in_loop.add_alone();
+                    AclReply::Allow
+                }
+                Thread::Other if self.allows_path((host, snapshot), (name, client_id), event) => {
+                    AclReply::Allow
+                }
+                Thread::Other => AclReply::Deny,
+            };
         }
         self.tell(host, snapshot).denied(repeats, event, (name, &decision));
         // Where no tick comes (2.0.11 with per_listener_settings) nobody can be kicked. Who is locked out is closed by

@@ -133,7 +133,7 @@ impl Teller<'_> {
         });
     }
 
-    /// Somebody asks for something who is no client as we know them.
+    /// Somebody asks for something, and no rule was needed to refuse it.
     #[cold]
     pub(super) fn nobody(&self, event: &AclCheck<'_>, why: &str) {
         self.plugin.answers(event).refused.add();

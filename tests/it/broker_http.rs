@@ -13,7 +13,12 @@ use crate::support::{Broker, Client, Door, DoorKind, Fleet, Kind, Login, PATIENC
 
 /// The status of `GET /api/v1/THING` with these credentials (`name:password`).
 pub(crate) fn get(door: &Door, thing: &str, credentials: &str) -> u16 {
-    let mut request = format!("GET /api/v1/{thing} HTTP/1.1\r\nHost: broker.test\r\nConnection: close\r\n");
+    get_path(door, &format!("/api/v1/{thing}"), credentials)
+}
+
+/// The status of `GET PATH`, sent as it is written.
+fn get_path(door: &Door, path: &str, credentials: &str) -> u16 {
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: broker.test\r\nConnection: close\r\n");
     if !credentials.is_empty() {
         write!(request, "Authorization: Basic {}\r\n", STANDARD.encode(credentials)).unwrap();
     }
@@ -118,4 +123,57 @@ broker_test!(who_guesses_over_http_is_held_off_there_and_nobody_elsewhere, |kind
     for name in ["newcomer", "operator"] {
         Client::welcome(broker.door("tcp"), &Login::of(name)).disconnect();
     }
+});
+
+broker_test!(no_way_of_writing_a_path_leads_around_the_rules, |kind| {
+    if !kind.at_least(2, 1, 0) {
+        return;
+    }
+    let settings = "[roles.guest]\nsubscribe = ['/public/#']\n[roles.host]\nsubscribe = ['/#', '#']\ndeny = ['/private/#']\n\
+                    deny_subscribe = ['/secret/index.html']\n";
+    let fleet = Fleet::with_passwords(kind, settings, "[guest]\nrole = 'guest'\n[host]\nrole = 'host'\n");
+    for folder in ["www/public", "www/private", "www/secret", "www-private"] {
+        std::fs::create_dir_all(fleet.path(folder)).unwrap();
+        for file in ["index.html", "plan.html", "plan..old"] {
+            std::fs::write(fleet.path(folder).join(file), folder).unwrap();
+        }
+    }
+    let broker = Broker::conf(kind)
+        .guarded_by(&fleet.config())
+        .listener("tcp", DoorKind::Tcp, "")
+        .listener(
+            "http",
+            DoorKind::Tcp,
+            &format!("protocol http_api\nhttp_dir {}", fleet.path("www").display()),
+        )
+        .start();
+    let door = broker.door("http");
+    for (name, path, status) in [
+        ("guest", "/public/plan.html", 200),
+        ("guest", "/public/plan..old", 200),
+        ("guest", "/public/", 200),
+        ("guest", "/public/none.html", 404),
+        ("guest", "/private/plan.html", 401),
+        ("guest", "/public/../private/plan.html", 401),
+        ("guest", "/public/%2e%2e/private/plan.html", 401),
+        ("guest", "/public/.%2e/private/plan.html", 401),
+        ("guest", "/public%2f..%2fprivate%2fplan.html", 401),
+        ("guest", "/public/../../www-private/plan.html", 401),
+        ("host", "/public/plan.html", 200),
+        ("host", "/private/plan.html", 401),
+        ("host", "//private/plan.html", 401),
+        ("host", "/./private/plan.html", 401),
+        ("host", "/%2e/private/plan.html", 401),
+        ("host", "/public/..//private/plan.html", 401),
+        ("host", "private/plan.html", 401),
+        // What is served for a folder is a file of it.
+        ("host", "/secret/plan.html", 200),
+        ("host", "/secret/index.html", 401),
+        ("host", "/secret/", 401),
+    ] {
+        assert_eq!(get_path(door, path, &format!("{name}:right")), status, "{path} for {name}");
+    }
+    broker.wait_for_log(
+        "citronella: http_api: access refused: client `http-api` asks for a path that can be another file's",
+    );
 });
