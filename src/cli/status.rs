@@ -99,6 +99,7 @@ struct Counters {
     password_memory_hits: u64,
     hash_queue: u64,
     audit_dropped: u64,
+    internal_errors: u64,
 }
 
 #[derive(Serialize)]
@@ -273,6 +274,12 @@ fn compare(world: &World, overview: &mut Overview) {
         let help = "the broker's log says why they could not be written";
         overview.problem(format!("{lost} record(s) of the audit are lost"), help);
     }
+    if let Some(errors) =
+        overview.counters.as_ref().map(|counters| counters.internal_errors).filter(|errors| *errors > 0)
+    {
+        let help = "what was asked then was refused; please report the lines with `internal error` in the broker's log";
+        overview.problem(format!("{errors} internal error(s) of the plugin"), help);
+    }
 }
 
 impl From<&Read> for Counters {
@@ -295,6 +302,7 @@ impl From<&Read> for Counters {
             password_memory_hits: result("citronella_password_memory_total", "hit"),
             hash_queue: sum("citronella_hash_queue", &[]),
             audit_dropped: result("citronella_audit_records_total", "dropped"),
+            internal_errors: sum("citronella_internal_errors_total", &[]),
         }
     }
 }

@@ -8,7 +8,7 @@ use core::{
 use super::{
     api::{Broker, RegisterError, Registration, bytes},
     event,
-    guard::{guarded, install_hook},
+    guard::{guarded, install_hook, to_log},
     kept::Kept,
     sys,
 };
@@ -89,7 +89,7 @@ unsafe extern "C" fn mosquitto_plugin_init(
     if user_data.is_null() {
         return START_REFUSED;
     }
-    guarded(&broker, "start", START_REFUSED, || {
+    guarded(to_log(&broker), "start", START_REFUSED, || {
         // SAFETY: by this function's contract.
         let options = unsafe { read_options(options, count) };
         let plugin = match Plugin::start(&options, &broker) {
@@ -141,7 +141,7 @@ unsafe extern "C" fn mosquitto_plugin_cleanup(
     // SAFETY: made by `Box::into_raw` in init and given back once.
     let loaded = unsafe { Box::from_raw(user_data.cast::<Loaded>()) };
     let broker = loaded.broker;
-    guarded(&broker, "shutdown", (), || drop(loaded));
+    guarded(to_log(&broker), "shutdown", (), || drop(loaded));
     0
 }
 
@@ -229,7 +229,8 @@ pub(super) unsafe extern "C" fn on_basic_auth(
     let Some(Loaded { broker, plugin, .. }) = (unsafe { loaded(user_data) }) else {
         return AuthReply::Refuse.into();
     };
-    guarded(broker, "log-in", AuthReply::Refuse, || {
+    let tell = |what: &str| plugin.note_panic(broker, Some(Refusal::LogIn), what);
+    guarded(tell, "log-in", AuthReply::Refuse, || {
         // SAFETY: the broker passes this event's own struct, alive until we return.
         let answer = unsafe {
             event::basic_auth(broker, data, |event, newcomer| plugin.basic_auth(broker, &event, newcomer))
@@ -254,7 +255,8 @@ pub(super) unsafe extern "C" fn on_acl_check(
     let Some(loaded @ Loaded { broker, plugin, .. }) = (unsafe { loaded(user_data) }) else {
         return AclReply::Deny.into();
     };
-    guarded(broker, "access check", AclReply::Deny, || {
+    let tell = |what: &str| plugin.note_panic(broker, Some(Refusal::Access), what);
+    guarded(tell, "access check", AclReply::Deny, || {
         // SAFETY: the broker passes this event's own struct, alive until we return.
         let answer = unsafe {
             event::acl_check(broker, data, |event| {
@@ -281,7 +283,8 @@ pub(super) unsafe extern "C" fn on_reload(
 ) -> c_int {
     // SAFETY: by this function's contract.
     if let Some(Loaded { broker, plugin, .. }) = unsafe { loaded(user_data) } {
-        guarded(broker, "reload", (), || plugin.reload(broker));
+        let tell = |what: &str| plugin.note_panic(broker, None, what);
+        guarded(tell, "reload", (), || plugin.reload(broker));
     }
     0
 }
@@ -297,7 +300,8 @@ pub(super) unsafe extern "C" fn on_tick(_event: c_int, data: *mut c_void, user_d
             loaded.with_hand(|(_, hand)| plugin.settle(broker, hand));
             plugin.tick(broker)
         };
-        let milliseconds = match guarded(broker, "tick", Wake::Soon, turn) {
+        let tell = |what: &str| plugin.note_panic(broker, None, what);
+        let milliseconds = match guarded(tell, "tick", Wake::Soon, turn) {
             Wake::Soon => 1,
             Wake::Later => 100,
         };

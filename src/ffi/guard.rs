@@ -47,31 +47,40 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Runs `body`; if it panics, logs that and answers `refusal`.
+/// Runs `body`; if it panics, tells that and answers `refusal`.
 ///
 /// What the callbacks share is read-only or replaced whole, so an unwound call leaves nothing half done:
 /// that is what makes `AssertUnwindSafe` true.
-pub(super) fn guarded<T>(host: &dyn Host, event: &str, refusal: T, body: impl FnOnce() -> T) -> T {
+pub(super) fn guarded<T>(tell: impl FnOnce(&str), event: &str, refusal: T, body: impl FnOnce() -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        report(host, event, &*payload);
+        let line = describe(event, &*payload);
         // Dropping the payload runs foreign code once more; a leak of a few bytes is the lesser harm.
         core::mem::forget(payload);
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| tell(&line))) {
+            core::mem::forget(payload);
+        }
         refusal
     })
 }
 
-/// One line in the broker's log, if this is the thread that may write there.
-fn report(host: &dyn Host, event: &str, payload: &(dyn Any + Send)) {
+/// For [`guarded`], where there is nobody else to tell: a line in the broker's log, if this is the thread that may write
+/// there.
+pub(super) fn to_log(host: &dyn Host) -> impl FnOnce(&str) {
+    move |line| {
+        if host.on_main_thread() {
+            host.write(Level::Error, &crate::diag::Visible(format!("citronella: {line}")).to_string());
+        }
+    }
+}
+
+fn describe(event: &str, payload: &(dyn Any + Send)) -> String {
     let message = payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    let line = match ORIGIN.take() {
-        Some(place) => format!("citronella: {event}: internal error at {place}: {message}"),
-        None => format!("citronella: {event}: internal error: {message}"),
-    };
-    if host.on_main_thread() {
-        host.write(Level::Error, &crate::diag::Visible(line).to_string());
+    match ORIGIN.take() {
+        Some(place) => format!("{event}: internal error at {place}: {message}"),
+        None => format!("{event}: internal error: {message}"),
     }
 }

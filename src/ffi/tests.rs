@@ -18,7 +18,7 @@ use core::{
 use super::{
     api::{Broker, RegisterError},
     entry::{Loaded, on_acl_check, on_basic_auth, on_reload, on_tick},
-    guard::{guarded, install_hook},
+    guard::{guarded, install_hook, to_log},
     sys,
 };
 use crate::plugin::{Host, Plugin, PluginOption};
@@ -211,7 +211,7 @@ fn callbacks_without_state_refuse_and_stand_still() {
 fn a_panic_is_one_refusal_and_one_line() {
     let loaded = load(&table(), THUNDER);
     let host: &dyn Host = &loaded.broker;
-    let answer = guarded(host, "access check", 12, || -> c_int { panic!("boom\nforged line") });
+    let answer = guarded(to_log(host), "access check", 12, || -> c_int { panic!("boom\nforged line") });
     assert_eq!(answer, 12);
     let line = last_log_line();
     assert!(line.contains("access check: internal error at"), "{line}");

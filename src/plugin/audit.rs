@@ -4,6 +4,7 @@
 //! the file for Prometheus, and waits for the disk. What finds the queue full is lost, and counted.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -86,6 +87,8 @@ struct Target {
 enum Message {
     /// Append this line, which has its end.
     Line(String),
+    /// Append this line to the audit of this directory, which was ours.
+    Last(PathBuf, String),
     /// The target is another.
     Look,
 }
@@ -150,11 +153,29 @@ impl Audit {
             self.counters.audit.summed.add();
             return false;
         }
-        let record = Record { revision: Some(under.snapshot.revision()), ..record() };
+        let mut record = record();
+        record.revision.get_or_insert(under.snapshot.revision());
         if let Some(line) = self.put(to, (event, peer), &record) {
             under.log.write(under.host, Level::Notice, &line);
         }
         true
+    }
+
+    /// Records what ends the audit that was kept there: what comes after it is elsewhere, or nowhere.
+    pub(super) fn note_last(
+        &self,
+        under: Under<'_>,
+        (to, directory): (AuditTo, &Path),
+        (event, record): (Event, &Record<'_>),
+    ) {
+        if to == AuditTo::File && under.snapshot.settings().state_directory != directory {
+            let line = record.to_line(event, None, FILE_LINE_BYTES - 1) + "\n";
+            if !self.send(Message::Last(directory.to_owned(), line)) {
+                self.counters.audit.dropped.add();
+            }
+        } else if let Some(line) = self.put(to, (event, Peer::Unknown), record) {
+            under.log.write(under.host, Level::Notice, &line);
+        }
     }
 
     /// It happened so many times more, and is not recorded one by one.

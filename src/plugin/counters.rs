@@ -86,6 +86,8 @@ pub struct Counters {
     pub queue: Gauge,
     /// Records of the audit.
     pub audit: Audit,
+    /// Faults, of which there should be none.
+    pub internal_errors: InternalErrors,
     /// What is in force.
     in_force: Mutex<Option<InForce>>,
 }
@@ -241,6 +243,15 @@ pub struct Audit {
     pub summed: Counter,
     /// Lost: the queue was full, or the file could not be written.
     pub dropped: Counter,
+}
+
+/// What was refused or given up because of a fault and not by a decision.
+#[derive(Debug, Default)]
+pub struct InternalErrors {
+    /// Panics of the plugin.
+    pub panics: Counter,
+    /// Events that were not what the broker promises.
+    pub events: Counter,
 }
 
 /// How often something took how long.

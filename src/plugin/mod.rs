@@ -4,7 +4,6 @@
 //! and no lock is held while the broker is called.
 
 use std::{
-    fmt,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -158,6 +157,7 @@ impl Plugin {
             sessions: Arc::default(),
             kicks: Arc::default(),
             log,
+            counters: Arc::clone(&counters),
             directory,
         };
         let (snapshot, sessions) = (Arc::clone(&world.snapshot), Arc::clone(&world.sessions));
@@ -240,8 +240,8 @@ impl Plugin {
     pub fn tick(&self, host: &dyn Host) -> Wake {
         self.reauth.tick();
         self.log.tick(host);
-        for (decision, reason) in self.watcher.outcomes() {
-            self.tell(host, &self.snapshot.load()).reload(decision, reason);
+        for outcome in self.watcher.outcomes() {
+            self.tell(host, &self.snapshot.load()).reload(&outcome);
         }
         let left = self.kicks.turn(|name, why| {
             host.kick(name);
@@ -258,15 +258,6 @@ impl Plugin {
             (Wake::Soon, _) | (_, Left::LockedOut) => Wake::Soon,
             (Wake::Later, Left::Nothing | Left::Emptied | Left::Paced) => Wake::Later,
         }
-    }
-
-    /// Logs that an event was refused because it was not what the broker promises.
-    pub fn note_refusal(&self, host: &dyn Host, kind: Refusal, reason: &dyn fmt::Display) {
-        let what = match kind {
-            Refusal::LogIn => "log-in",
-            Refusal::Access => "access",
-        };
-        self.log.refusal(host, (kind, Peer::Unknown), || format!("{what} refused: {reason}"));
     }
 
     /// Panics for the topic that the test chose.

@@ -6,10 +6,11 @@ use super::{
     Plugin,
     audit::{Event, Record, Under},
     counters::{Answers, Counters, Results, Shown},
-    event::{AclCheck, BasicAuth, Host, Peer, Whence},
+    event::{AclCheck, BasicAuth, Host, Level, Peer, Whence},
     kicks::Why,
     log::Refusal,
     repeats::{Repeats, Run},
+    watch::Outcome,
 };
 use crate::{
     clock::UnixSeconds,
@@ -218,24 +219,74 @@ impl Teller<'_> {
         });
     }
 
-    /// The files were loaded again: `loaded`, `failed` or `held`, and why if they are not in force now.
-    pub(super) fn reload(&self, decision: &'static str, reason: Option<String>) {
+    /// The files were loaded again.
+    pub(super) fn reload(&self, outcome: &Outcome) {
         let Counters { reloads, .. } = &*self.plugin.counters;
-        match decision {
+        match outcome.decision {
             "loaded" => reloads.loaded.add(),
             "held" => reloads.held.add(),
             _ => reloads.failed.add(),
         }
-        if decision == "loaded" {
+        if outcome.decision == "loaded" {
             self.plugin.counters.in_force(self.under.snapshot, UnixSeconds::now());
             self.plugin.audit.in_force(self.under.snapshot);
         }
-        self.note((Event::Reload, Peer::Unknown), || Record {
-            decision: Some(decision),
-            reason,
+        let record = || Record {
+            decision: Some(outcome.decision),
+            reason: outcome.reason.clone(),
+            revision: Some(&outcome.revision),
+            ..Record::default()
+        };
+        if let Some((to, directory)) = &outcome.left {
+            self.plugin.audit.note_last(self.under, (*to, directory), (Event::Reload, &record()));
+        }
+        self.note((Event::Reload, Peer::Unknown), record);
+    }
+}
+
+impl Plugin {
+    /// An event is refused because it is not what the broker promises.
+    pub fn note_refusal(&self, host: &dyn Host, kind: Refusal, reason: &dyn fmt::Display) {
+        self.counters.internal_errors.events.add();
+        let what = match kind {
+            Refusal::LogIn => "log-in",
+            Refusal::Access => "access",
+        };
+        let tell = self.snapshot.load();
+        let tell = self.tell(host, &tell);
+        tell.refusal((kind, asker(host)), || format!("{what} refused: {reason}"));
+        tell.note_fault(kind, &|| reason.to_string());
+    }
+
+    /// A panic of ours ended what the broker had called, and was told as `what`; what was asked, if anything was, is
+    /// refused.
+    pub fn note_panic(&self, host: &dyn Host, asked: Option<Refusal>, what: &str) {
+        self.counters.internal_errors.panics.add();
+        self.log.write(host, Level::Error, what);
+        if let Some(kind) = asked {
+            self.tell(host, &self.snapshot.load()).note_fault(kind, &|| what.to_owned());
+        }
+    }
+}
+
+impl Teller<'_> {
+    /// Something was refused because of a fault, of which no more is known than this.
+    fn note_fault(&self, kind: Refusal, reason: &dyn Fn() -> String) {
+        let event = match kind {
+            Refusal::LogIn => Event::LogIn,
+            Refusal::Access => Event::Access,
+        };
+        self.note((event, asker(self.under.host)), || Record {
+            decision: Some("refused"),
+            reason: Some(reason()),
             ..Record::default()
         });
     }
+}
+
+/// Who asked, as far as the thread tells.
+fn asker(host: &dyn Host) -> Peer {
+    if host.on_main_thread() { Peer::Unknown } else { Peer::Http }
 }
 
 /// The client id, which nobody needed so far; nothing if it is not text.

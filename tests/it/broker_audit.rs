@@ -176,3 +176,40 @@ broker_test!(without_a_place_to_write_the_broker_serves_and_says_so_once, |kind|
     broker.settle();
     assert_eq!(broker.log().matches("the audit is not written").count(), 1);
 });
+
+broker_test!(an_audit_that_ends_says_so, |kind| {
+    for (change, again) in [
+        ("[audit]\nto = 'off'\n", None),
+        ("[audit]\nto = 'log'\n", None),
+        ("[state]\ndirectory = 'elsewhere'\n", Some("elsewhere")),
+    ] {
+        let fleet = fleet(kind, "");
+        fs::create_dir(fleet.path("elsewhere")).unwrap();
+        let broker = conf(kind, &fleet).start();
+        let start = wait_for_record(&fleet, &[("event", "start")]);
+        fleet.write("citronella.toml", &format!("version = 1\n[auth]\npassword_file = 'passwd'\n{change}"));
+        let reload = wait_for_record(&fleet, &[("event", "reload"), ("decision", "loaded")]);
+        assert_ne!(reload["revision"], start["revision"], "what is in force from then on");
+        Client::welcome(broker.door("tcp"), &phone()).disconnect();
+        if change.contains("'log'") {
+            broker.wait_for_log("citronella: audit: ");
+            let log = broker.log();
+            let told = log.lines().find_map(|line| line.split_once("citronella: audit: ")).unwrap().1;
+            let told: Value = serde_json::from_str(told).unwrap();
+            assert_eq!(
+                (&told["event"], &told["revision"]),
+                (&reload["event"], &reload["revision"]),
+                "{told}"
+            );
+        }
+        if let Some(folder) = again {
+            let first = wait_for(|| {
+                let text = fs::read_to_string(fleet.path(folder).join("audit.jsonl")).ok()?;
+                serde_json::from_str::<Value>(text.lines().next()?).ok()
+            });
+            assert_eq!(first.unwrap()["revision"], reload["revision"]);
+        }
+        broker.settle();
+        assert_eq!(records(&fleet).last(), Some(&reload), "the old one ends with that");
+    }
+});

@@ -1,9 +1,9 @@
 //! What must not bring a broker down: a fault of ours, and its own end.
 
-use std::{env, path::Path};
+use std::{env, fs, path::Path};
 
 use crate::support::{
-    Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, Version, Will, admitted, refused,
+    Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, Version, Will, admitted, refused, wait_for,
 };
 
 const SETTINGS: &str = "
@@ -21,8 +21,10 @@ fn conf(kind: Kind, fleet: &Fleet) -> Conf {
         .wss("wss", fleet.authority(), "require_certificate true")
 }
 
+const DEVICES: &str = "[thunder10]\n[bad]\n[cert]\ncertificates = 'any'\n";
+
 fn fleet(kind: Kind) -> Fleet {
-    Fleet::with_passwords(kind, SETTINGS, "[thunder10]\n[bad]\n[cert]\ncertificates = 'any'\n")
+    Fleet::with_passwords(kind, SETTINGS, DEVICES)
 }
 
 broker_test!(a_panic_refuses_one_request_and_the_broker_lives_on, |kind| {
@@ -31,7 +33,8 @@ broker_test!(a_panic_refuses_one_request_and_the_broker_lives_on, |kind| {
         println!("left out: the plugin comes from elsewhere");
         return;
     }
-    let fleet = fleet(kind);
+    let settings = format!("{SETTINGS}[metrics]\nfile_interval = 1\n");
+    let fleet = Fleet::with_passwords(kind, &settings, DEVICES);
     let mut broker = conf(kind, &fleet).env("CITRONELLA_FAULT_TOPIC", "a/fault").start();
     let line = "the fault that was asked for";
     let mut faults = 0;
@@ -59,9 +62,49 @@ broker_test!(a_panic_refuses_one_request_and_the_broker_lives_on, |kind| {
     let log = broker.log();
     assert_eq!(log.matches(line).count(), faults, "one line each");
     assert_eq!(log.matches("citronella: access check: internal error at src/plugin/mod.rs:").count(), faults);
+    let read = |name: &str| fs::read_to_string(fleet.state().join(name)).unwrap_or_default();
+    let counted = format!("citronella_internal_errors_total{{kind=\"panic\"}} {faults}\n");
+    assert!(
+        wait_for(|| read("metrics.prom").contains(&counted).then_some(())).is_some(),
+        "{}",
+        read("metrics.prom")
+    );
+    let audit = read("audit.jsonl");
+    let recorded = audit.lines().filter(|line| {
+        line.contains("\"access\"")
+            && line.contains("\"refused\"")
+            && line.contains("access check: internal error at")
+    });
+    assert_eq!(recorded.count(), faults, "{audit}");
     broker.reload();
     admitted(broker.door("tcp"), &Login::of("thunder10"), "thunder10");
     refused(&broker, broker.door("tcp"), &Login::new("c"), "neither a certificate nor a user name");
+    assert!(broker.stop().success());
+});
+
+broker_test!(a_panic_after_a_change_keeps_nobody_connected_whom_it_locks_out, |kind| {
+    if env::var_os("CITRONELLA_PLUGIN").is_some() {
+        println!("left out: the plugin comes from elsewhere");
+        return;
+    }
+    let fleet = fleet(kind);
+    let mut broker = conf(kind, &fleet).env("CITRONELLA_FAULT_DEVICE", "bad").start();
+    let credential = fleet.authority().device("cert");
+    let door = broker.door("tcp");
+    let mut lost = [
+        Client::welcome(door, &Login::of("bad")),
+        Client::welcome(door, &Login::of("thunder10")),
+        Client::welcome(&broker.door("tls").showing(&credential), &Login::new("")),
+    ];
+    let gone = DEVICES.replace("]\n", "]\nstate = 'disabled'\n");
+    fleet.write("devices.toml", &format!("version = 1\n{gone}[new]\n"));
+    // All at once are more than half of the devices only if they are removed.
+    broker.wait_for_log("citronella: internal error after a change was put in force");
+    for client in &mut lost {
+        client.ended();
+    }
+    broker.wait_for_log("whom the change locks out was looked for again");
+    assert!(!broker.log().contains("stays in force"));
     assert!(broker.stop().success());
 });
 

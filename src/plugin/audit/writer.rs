@@ -1,6 +1,7 @@
 //! The thread: it waits for lines and for the disk, so that the broker's loop need not.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -78,17 +79,22 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
     loop {
         let target = locked(&shared.target).clone();
         let sleep = writer.look(&target);
-        let mut batch = match queue.recv_timeout(sleep) {
-            Ok(Message::Line(line)) => line,
-            Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => continue,
+        let mut message = match queue.recv_timeout(sleep) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        while batch.len() < BATCH_BYTES
-            && let Ok(Message::Line(line)) = queue.try_recv()
-        {
+        let mut batch = String::new();
+        while let Some(Message::Line(line)) = message {
             batch.push_str(&line);
+            message = if batch.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
         }
-        writer.append(&target, batch);
+        if !batch.is_empty() {
+            writer.append(&target, batch);
+        }
+        if let Some(Message::Last(directory, line)) = message {
+            writer.append_last(&directory, &line);
+        }
     }
     writer.remove_metrics();
 }
@@ -143,6 +149,13 @@ impl Writer<'_> {
                 format!("metrics are not written: {error}; `[metrics] file_interval = 0` does without")
             }),
         }
+    }
+
+    /// Appends a line to the audit that was ours; nobody is told if that cannot be done, as nothing more comes there.
+    fn append_last(&mut self, directory: &Path, line: &str) {
+        let written = Lines::default().append(&directory.join(file::NAME), line, 0).lines;
+        self.shared.counters.audit.written.add_many(count(written));
+        self.shared.counters.audit.dropped.add_many(count(1 - written));
     }
 
     /// Appends the lines; before them the number of those that were lost.

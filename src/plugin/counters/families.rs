@@ -81,6 +81,12 @@ impl Counters {
                     ("dropped", &self.audit.dropped),
                 ],
             ),
+            counted(
+                "citronella_internal_errors_total",
+                "Requests refused, or work begun anew, because of a fault: the plugin's, or an event with something missing.",
+                "kind",
+                &[("panic", &self.internal_errors.panics), ("event", &self.internal_errors.events)],
+            ),
         ];
         all.extend(self.snapshot());
         all

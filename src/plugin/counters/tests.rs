@@ -14,6 +14,7 @@ fn what_is_counted_stands_in_the_file_and_in_the_topics() {
     counters.checks.of(&Request::Receive { topic: "a" }).allowed.add();
     counters.checks.of(&Request::Receive { topic: "a" }).allowed_in_loop.add_alone();
     counters.queue.set(7);
+    counters.internal_errors.panics.add();
     let read = read(&counters);
     let labels = [("credential", "certificate"), ("result", "admitted")];
     assert_eq!(read.sum("citronella_log_ins_total", &labels), Some(1.0));
@@ -27,6 +28,8 @@ fn what_is_counted_stands_in_the_file_and_in_the_topics() {
         ("log_ins/password/refused", "3"),
         ("checks/deliver/allowed", "2"),
         ("hash_queue", "7"),
+        ("internal_errors/panic", "1"),
+        ("internal_errors/event", "0"),
         ("hash_seconds/count", "0"),
         ("throttled", "0"),
         ("build_info/version", env!("CARGO_PKG_VERSION")),

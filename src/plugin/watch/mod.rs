@@ -14,10 +14,14 @@ use std::{
 use arc_swap::ArcSwap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{kicks::Kicks, locked, log::Log, sessions::Sessions, state_directory::StateDirectory, thread};
-use crate::snapshot::Snapshot;
+use super::{
+    counters::Counters, kicks::Kicks, locked, log::Log, sessions::Sessions, state_directory::StateDirectory,
+    thread,
+};
+use crate::{config::AuditTo, snapshot::Snapshot};
 
 mod files;
+mod lost;
 mod work;
 
 pub(super) use work::DOZE;
@@ -32,6 +36,7 @@ pub(super) struct World {
     pub(super) sessions: Arc<Sessions>,
     pub(super) kicks: Arc<Kicks>,
     pub(super) log: Arc<Log>,
+    pub(super) counters: Arc<Counters>,
     pub(super) directory: Arc<StateDirectory>,
 }
 
@@ -52,8 +57,17 @@ struct Signals {
     any_outcome: AtomicBool,
 }
 
-/// `loaded`, `failed` or `held`, and why it is not in force.
-pub(super) type Outcome = (&'static str, Option<String>);
+/// What came of a loading.
+pub(super) struct Outcome {
+    /// `loaded`, `failed` or `held`.
+    pub(super) decision: &'static str,
+    /// Why it is not in force.
+    pub(super) reason: Option<String>,
+    /// What was in force then.
+    pub(super) revision: String,
+    /// Where the audit was that ends with it, and its state directory.
+    pub(super) left: Option<(AuditTo, PathBuf)>,
+}
 
 impl Watcher {
     /// Starts the thread. `said` are the lines about the files that are in the log already.

@@ -3,17 +3,22 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use super::{Signals, World, files::Files};
+use super::{
+    Outcome, Signals, World,
+    files::Files,
+    lost::{Found, Lost},
+};
 use crate::{
     clock::UnixSeconds,
+    config::{AuditTo, Settings},
     diag::{Quoted, Report, Severity},
-    ident::ANONYMOUS,
     plugin::{describe, event::Level, locked, report_lines},
-    snapshot::{Loss, Permissions, Snapshot},
+    snapshot::{Permissions, Snapshot},
     status::{self, Attempt, InForce, Status, now_ms},
 };
 
@@ -51,6 +56,8 @@ pub(super) struct Work {
     retired: Vec<Arc<Snapshot>>,
     /// When the last of them was.
     retired_at: Instant,
+    /// Whom the last changes lock out.
+    lost: Lost,
 }
 
 impl Work {
@@ -82,6 +89,7 @@ impl Work {
             again: None,
             retired: Vec::new(),
             retired_at: Instant::now(),
+            lost: Lost::new(),
         }
     }
 
@@ -98,12 +106,23 @@ impl Work {
 
     /// A panic loses one loading, not the thread.
     fn guarded(&mut self, body: impl FnOnce(&mut Self)) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| body(self))) {
-            // Dropping the payload runs foreign code once more; a leak of a few bytes is the lesser harm.
-            std::mem::forget(payload);
-            self.say(Level::Error, "loading: internal error; what was in force stays in force");
+        if self.caught(body).is_none() {
+            let text =
+                format!("loading: internal error; in force is: {}", describe(&self.world.snapshot.load()));
+            self.say(Level::Error, &text);
             self.status.sighups = self.signals.sighups.load(Ordering::Acquire);
         }
+    }
+
+    /// Nothing after a panic, which is counted.
+    fn caught<R>(&mut self, body: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        catch_unwind(AssertUnwindSafe(|| body(self)))
+            .map_err(|payload| {
+                // Dropping the payload runs foreign code once more; a leak of a few bytes is the lesser harm.
+                std::mem::forget(payload);
+                self.world.counters.internal_errors.panics.add();
+            })
+            .ok()
     }
 
     fn begin(&mut self) {
@@ -125,6 +144,9 @@ impl Work {
             // Without ticks the loop lets go of it at the next check, whenever that is.
             most = most.min(SOON.max(self.retired_at.elapsed()));
         }
+        if self.lost.is_open() {
+            most = most.min(AGAIN);
+        }
         if let Some(again) = self.again {
             most = most.min(again.saturating_duration_since(Instant::now()));
         }
@@ -134,6 +156,11 @@ impl Work {
     fn turn(&mut self) {
         self.files.listen(Instant::now());
         let asked = self.is_asked();
+        if self.lost.is_open()
+            && let Some(found) = self.caught(Self::end_lost)
+        {
+            self.say(Level::Notice, &format!("whom the change locks out was looked for again{found}"));
+        }
         if self.again.is_some_and(|again| Instant::now() >= again) {
             self.again = None;
             self.files.suspect(Instant::now());
@@ -229,49 +256,38 @@ impl Work {
             self.status.attempt = Attempt::Waiting { at_ms: now, revision, reason };
         } else {
             self.swap(&old, new);
-            self.status.attempt = Attempt::Loaded { at_ms: now };
-            self.retired.push(old);
-            self.retired_at = Instant::now();
         }
     }
 
-    /// Puts the new snapshot in force, and then ends what it does not admit any more. Whoever is being admitted by the
-    /// old one meanwhile is asked about the new one, too; see [`Sessions::admit`].
-    fn swap(&mut self, old: &Snapshot, new: Snapshot) {
-        let World { snapshot, sessions, kicks, .. } = &self.world;
+    /// Puts the new snapshot in force, and then ends what it does not admit any more.
+    fn swap(&mut self, old: &Arc<Snapshot>, new: Snapshot) {
         let new = Arc::new(new);
-        drop(snapshot.swap(Arc::clone(&new)));
-        self.status.in_force = in_force(&new, now_ms());
-        let now = UnixSeconds::now();
-        let (mut ended, mut paced) = (Vec::new(), Vec::new());
-        let anonymous = (ANONYMOUS, old.anonymous_loss(&new));
-        for (name, Loss { device, credentials, rights }) in old.losses(&new).chain([anonymous]) {
-            if device && sessions.has(name) || credentials && sessions.has_lost(&new, name, now) {
-                sessions.forget(name);
-                ended.push(name.to_owned());
-            } else if rights && sessions.has(name) {
-                paced.push(name.to_owned());
-            }
+        self.lost.replaced(old);
+        drop(self.world.snapshot.swap(Arc::clone(&new)));
+        let now = now_ms();
+        self.status.in_force = in_force(&new, now);
+        self.status.attempt = Attempt::Loaded { at_ms: now };
+        self.retired.push(Arc::clone(old));
+        self.retired_at = Instant::now();
+        let found = self.caught(Self::end_lost);
+        if found.is_none() {
+            let text =
+                "internal error after a change was put in force; whom it locks out is looked for again";
+            self.say(Level::Error, text);
         }
-        if old.settings().on_expiry != new.settings().on_expiry {
-            sessions.expires(Some(now));
-        }
-        let mut text = format!("reloaded: {}", describe(&new));
-        if !ended.is_empty() {
-            text.push_str(&format!("; {} device(s) locked out", ended.len()));
-        }
-        if !paced.is_empty() {
-            text.push_str(&format!("; {} device(s) with fewer rights", paced.len()));
-        }
-        kicks.pace(new.settings().kick_rate, paced);
-        kicks.end(ended);
+        let mut text = format!("reloaded: {}{}", describe(&new), found.unwrap_or_default());
         // Nobody who is locked out waits for the disk: that, and the status that tells of it, come after.
         let directory = &new.settings().state_directory;
         if *directory != old.settings().state_directory && self.world.directory.claim(directory).is_ok() {
             text.push_str(&format!("; status, audit and metrics are in {} from now on", directory.display()));
         }
         self.say(Level::Notice, &text);
-        self.came_of_it("loaded", None);
+        self.tell_loop("loaded", None, left_audit(old.settings(), new.settings()));
+    }
+
+    fn end_lost(&mut self) -> Found {
+        let new = self.world.snapshot.load_full();
+        self.lost.end(&self.world, &new)
     }
 
     /// Ends the sessions whose certificate has ended.
@@ -305,9 +321,14 @@ impl Work {
     }
 
     fn came_of_it(&self, decision: &'static str, reason: Option<String>) {
+        self.tell_loop(decision, reason, None);
+    }
+
+    fn tell_loop(&self, decision: &'static str, reason: Option<String>, left: Option<(AuditTo, PathBuf)>) {
         let mut outcomes = locked(&self.signals.outcomes);
         if outcomes.len() < OUTCOMES {
-            outcomes.push((decision, reason));
+            let revision = self.status.in_force.revision.clone();
+            outcomes.push(Outcome { decision, reason, revision, left });
         }
         self.signals.any_outcome.store(true, Ordering::Release);
     }
@@ -342,6 +363,13 @@ impl Work {
         let directory = self.world.snapshot.load().settings().state_directory.clone();
         Ok(self.world.directory.claim(&directory)?.write(&self.status)?)
     }
+}
+
+/// The audit that ends with this change, if one does.
+fn left_audit(old: &Settings, new: &Settings) -> Option<(AuditTo, PathBuf)> {
+    let (from, to) = (old.audit.to, new.audit.to);
+    let stays = from == to && (from != AuditTo::File || old.state_directory == new.state_directory);
+    (!stays && from != AuditTo::Off).then(|| (from, old.state_directory.clone()))
 }
 
 fn in_force(snapshot: &Snapshot, since_ms: u64) -> InForce {
