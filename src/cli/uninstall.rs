@@ -79,9 +79,11 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
     }
     let others = Neighbours::of(conf);
     let setup = others.setup();
+    let others_back = !back.is_empty();
     let kept = [world.pki(), world.config().to_owned(), world.folder().join("devices.toml")];
     let done = Done {
         put_aside: there,
+        others_back,
         mosquitto_conf: conf.to_owned(),
         now: aside,
         kept: kept.into_iter().filter(|path| path.exists()).collect(),
@@ -135,6 +137,8 @@ fn put_aside(conf: &Path, aside: &Path, back: &Plan) -> Result<Vec<PathBuf>, Fai
 struct Done {
     /// Not if that was done before.
     put_aside: bool,
+    /// Lines of other files are lines again, with which ours do not go together.
+    others_back: bool,
     mosquitto_conf: PathBuf,
     now: PathBuf,
     /// Authority, settings and registry, as far as they are there.
@@ -168,6 +172,9 @@ impl fmt::Display for Done {
         }
         for door in &self.listeners {
             writeln!(f, "  {door}")?;
+        }
+        if self.others_back {
+            return write!(f, "To have the guard back: sudo citronella init");
         }
         write!(
             f,

@@ -303,7 +303,7 @@ broker_test!(lines_in_the_way_are_shown_put_aside_and_brought_back, |kind| {
     assert_eq!(explained.status, Some(0), "{explained:?}");
 
     let back = live.home.ok(&["uninstall", "--yes", "--mosquitto-conf", "conf.d/citronella.conf"]);
-    assert!(back.contains("put aside"), "{back}");
+    assert!(back.contains("put aside") && back.contains("guard back: sudo citronella init"), "{back}");
     assert_eq!(live.lines(), lines, "the configuration is not what it was");
 });
 

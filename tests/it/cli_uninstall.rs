@@ -36,9 +36,13 @@ fn the_lines_are_put_aside_and_everything_else_is_kept() {
     let home = stock();
     let (before, lines) = (home.files(), home.read("conf.d/citronella.conf"));
     let told = home.ok(&yes());
-    for part in
-        ["not guarded any more", "etc/pki", "etc/devices.toml", "port 1883: not encrypted, this machine only"]
-    {
+    for part in [
+        "not guarded any more",
+        "guard back: sudo mv",
+        "etc/pki",
+        "etc/devices.toml",
+        "port 1883: not encrypted, this machine only",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(!home.path("conf.d/citronella.conf").exists());
