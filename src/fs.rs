@@ -105,13 +105,7 @@ impl ReadError {
 ///
 /// Not found, not readable, no regular file, longer than `limit_bytes`, or not UTF-8.
 pub fn read(path: &Path, limit_bytes: u64) -> Result<Text, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
-    // A pipe would stall the opener until somebody writes to it; what is not a file is refused unopened.
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(ReadError::NotAFile(path.to_owned()));
-    }
-    let file = File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
+    let (file, metadata) = open(path, 0)?;
     let mut text = read_text(path, file, limit_bytes)?;
     if text.starts_with('\u{feff}') {
         text.drain(..'\u{feff}'.len_utf8());
@@ -126,22 +120,44 @@ pub fn read(path: &Path, limit_bytes: u64) -> Result<Text, ReadError> {
 ///
 /// As [`read`]; a symbolic link cannot be opened.
 pub(crate) fn read_untrusted(path: &Path, limit_bytes: u64) -> Result<String, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(io)?;
-    if !file.metadata().map_err(io)?.is_file() {
-        return Err(ReadError::NotAFile(path.to_owned()));
-    }
+    let (file, _) = open(path, libc::O_NOFOLLOW)?;
     read_text(path, file, limit_bytes)
 }
 
-fn read_text(path: &Path, file: File, limit_bytes: u64) -> Result<String, ReadError> {
+/// The whole of a file that need not be text.
+///
+/// # Errors
+///
+/// As [`read`], but for UTF-8.
+pub(crate) fn read_bytes(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, ReadError> {
+    let (file, _) = open(path, 0)?;
+    read_file(path, file, limit_bytes)
+}
+
+/// Opens a file for reading. What is no file is refused, unopened if it was none before: a pipe would stall the opener
+/// until somebody writes to it, and opening some devices does something.
+fn open(path: &Path, flags: i32) -> Result<(File, Metadata), ReadError> {
     let io = |source| ReadError::Io { path: path.to_owned(), source };
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(ReadError::NotAFile(path.to_owned()));
+    }
+    let file = OpenOptions::new().read(true).custom_flags(flags | libc::O_NONBLOCK).open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(ReadError::NotAFile(path.to_owned())) }
+}
+
+fn read_file(path: &Path, file: File, limit_bytes: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
-    let read_bytes = file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
-    if u64::try_from(read_bytes).unwrap_or(u64::MAX) > limit_bytes {
+    let read = file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes);
+    let read = read.map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > limit_bytes {
         return Err(ReadError::TooLarge { path: path.to_owned(), limit_bytes });
     }
+    Ok(bytes)
+}
+
+fn read_text(path: &Path, file: File, limit_bytes: u64) -> Result<String, ReadError> {
+    let bytes = read_file(path, file, limit_bytes)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = good.split(|byte| *byte == b'\n').count();

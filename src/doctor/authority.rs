@@ -1,9 +1,6 @@
 //! The authorities in a `cafile`, and what of theirs has no business on a broker.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     Code, Exam, Finding, certificate, folder,
@@ -11,10 +8,10 @@ use super::{
     pem::Cert,
     setup::is_made_by_us,
 };
-use crate::{diag::shell_path, mosquitto_conf::Directive, secret::Secret};
+use crate::{diag::shell_path, fs as files, mosquitto_conf::Directive, secret::Secret};
 
 /// Larger than any key.
-const KEY_BYTES: u64 = 64 * 1024;
+pub(super) const KEY_BYTES: u64 = 64 * 1024;
 
 /// For an authority that was taken over.
 const NEXT_ONE: &str = "it was taken over as it is; the next one has no such fault, and is made beside it: sudo citronella ca rollover";
@@ -154,11 +151,10 @@ pub(super) fn keys_beside(path: &Path, authorities: &[Cert]) -> Vec<(PathBuf, Op
     let mut keys = Vec::new();
     for name in folder::names(folder) {
         let file = folder.join(&name);
-        let small = fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() <= KEY_BYTES);
-        let looks = small && (name.ends_with(".key") || name.ends_with(".pem"));
-        let Some(bytes) = Some(&file).filter(|_| looks).and_then(|file| fs::read(file).ok()) else {
+        if !name.ends_with(".key") && !name.ends_with(".pem") {
             continue;
-        };
+        }
+        let Ok(bytes) = files::read_bytes(&file, KEY_BYTES) else { continue };
         match key::read(&Secret::new(bytes)) {
             KeyFile::Plain(Some(own)) if public.contains(&own) => keys.push((file, None)),
             KeyFile::Encrypted(weakness) if name.ends_with(".key") && name.starts_with(&*stem) => {

@@ -1,6 +1,6 @@
 //! The broker's own certificate: what clients of today refuse about it.
 
-use std::{fs, net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path};
 
 use jiff::Timestamp;
 
@@ -10,9 +10,11 @@ use super::{
     listeners::commented_out,
     pem::{Cert, certificates},
     setup::is_made_by_us,
+    tls,
 };
 use crate::{
     diag::{shell_path, shell_word},
+    fs as files,
     mosquitto_conf::Directive,
     pki::LONG_DAYS,
 };
@@ -234,7 +236,7 @@ impl Exam<'_> {
 /// How the authority stays that clients know already, if it can.
 fn keeping(listener: &Listener) -> Option<String> {
     let path = Path::new(listener.get("cafile")?.value.trim_end());
-    let authorities = certificates(&fs::read(path).ok()?);
+    let authorities = certificates(&files::read_bytes(path, tls::MAX_BYTES).ok()?);
     let [authority] = &*authorities else { return None };
     if !authority.is_authority() || authority.view.version < 3 || !authority.view.self_issued {
         return None;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Finding, reach};
+use super::{Finding, rights::Access};
 use crate::{
     diag::Visible,
     fs::{Locked, ReplaceError},
@@ -52,10 +52,6 @@ impl Fix {
     pub(super) fn comment(old: &Directive) -> Self {
         Self::line(old, &format!("# {} {}", old.key, old.value))
     }
-
-    pub(super) fn access(path: &Path, group: &str, mode: u32) -> Self {
-        Self::Access { path: path.to_owned(), group: group.to_owned(), mode }
-    }
 }
 
 /// Why the changes were not made, or not all.
@@ -92,14 +88,6 @@ struct Change {
     lines: Vec<(usize, Vec<u8>, Vec<u8>)>,
 }
 
-#[derive(Debug, Eq, PartialEq)]
-struct Access {
-    path: PathBuf,
-    group: String,
-    mode: u32,
-    before: String,
-}
-
 impl Plan {
     /// What mends the findings that can be mended so.
     ///
@@ -121,13 +109,9 @@ impl Plan {
             match fix {
                 Fix::Line { file, line, new } => plan.line(file, *line, new)?,
                 Fix::Access { path, group, mode } => {
-                    let found =
-                        fs::metadata(path).map_err(|source| FixError::Io { path: path.clone(), source })?;
-                    let before = reach::access(&found);
-                    let access = Access { path: path.clone(), group: group.clone(), mode: *mode, before };
-                    match plan.access.iter_mut().find(|other| other.path == access.path) {
-                        // Of two wishes the one for fewer rights.
-                        Some(other) => other.mode &= access.mode,
+                    let access = Access::of(path, group, *mode)?;
+                    match plan.access.iter_mut().find(|other| other.is_of_same_file(&access)) {
+                        Some(other) => other.narrow(&access),
                         None => plan.access.push(access),
                     }
                 }
@@ -175,14 +159,7 @@ impl Plan {
     pub fn apply(&self) -> Result<Vec<PathBuf>, FixError> {
         let kept = self.apply_locked(&Locked::all(self.paths())?)?;
         for access in &self.access {
-            let io = |source| FixError::Io { path: access.path.clone(), source };
-            let file = fs::File::open(&access.path).map_err(io)?;
-            let group = nix::unistd::Group::from_name(&access.group).ok().flatten();
-            // The group first: the other way round its old members could read for a moment.
-            if let Some(group) = group {
-                std::os::unix::fs::fchown(&file, None, Some(group.gid.as_raw())).map_err(io)?;
-            }
-            file.set_permissions(fs::Permissions::from_mode(access.mode)).map_err(io)?;
+            access.apply()?;
         }
         Ok(kept)
     }
@@ -313,8 +290,7 @@ impl fmt::Display for Plan {
             if !std::mem::take(&mut first) {
                 writeln!(f)?;
             }
-            let Access { path, group, mode, before } = access;
-            write!(f, "{}: {before} becomes {mode:04o}, group {group}", path.display())?;
+            write!(f, "{access}")?;
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5::EncryptionScheme};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 
-use super::{Code, Exam, Finding, fix::Fix, pem::Cert, reach};
-use crate::{diag::shell_path, mosquitto_conf::Directive, secret::Secret};
+use super::{Code, Exam, Finding, authority, pem::Cert, reach};
+use crate::{diag::shell_path, fs as files, mosquitto_conf::Directive, secret::Secret};
 
 /// What a key file holds.
 pub(super) enum KeyFile {
@@ -118,15 +118,12 @@ impl Exam<'_> {
         if found.mode() & 0o004 == 0 {
             return;
         }
-        let group = self.setup.user.group();
         let message = format!(
             "everybody on this machine can read the private key `{}` ({}) and pass for the broker",
             path.display(),
             reach::access(&found)
         );
-        let found = Finding::error(Code::KeyReadable, message)
-            .help(format!("sudo chgrp {group} {0} && sudo chmod 640 {0}", shell_path(path)))
-            .fix(Fix::access(path, &group, 0o640));
+        let found = self.let_in(Finding::error(Code::KeyReadable, message), path, 0o640);
         self.push(found.at(self.setup.place(line)));
     }
 
@@ -135,8 +132,7 @@ impl Exam<'_> {
         let wanted = leaf.public_key()?;
         let folder = path.parent()?;
         super::folder::names(folder).into_iter().map(|name| folder.join(name)).find_map(|other| {
-            let small = fs::metadata(&other).is_ok_and(|found| found.is_file() && found.len() < 64 * 1024);
-            let bytes = Secret::new(fs::read(&other).ok().filter(|_| small)?);
+            let bytes = Secret::new(files::read_bytes(&other, authority::KEY_BYTES).ok()?);
             matches!(read(&bytes), KeyFile::Plain(Some(public)) if public == wanted)
                 .then(|| other.display().to_string())
         })

@@ -26,6 +26,7 @@ mod passwords;
 mod paths;
 mod pem;
 mod reach;
+mod rights;
 mod running;
 mod setup;
 mod signature;

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-use super::{Code, Exam, Finding, fix::Fix, reach, setup::is_ours};
+use super::{Code, Exam, Finding, reach, setup::is_ours};
 use crate::{
     diag::{Report, shell_path, shell_word},
     fs as files,
@@ -23,15 +23,12 @@ impl Exam<'_> {
         let place = self.setup.place(line);
         let Ok(text) = files::read(path, files::MAX_FILE_BYTES) else { return };
         if text.metadata.mode() & 0o004 != 0 {
-            let group = self.setup.user.group();
             let message = format!(
                 "everybody on this machine can read the hashes in `{}` ({})",
                 path.display(),
                 reach::access(&text.metadata)
             );
-            let found = Finding::warning(Code::PasswordsReadable, message)
-                .help(format!("sudo chgrp {group} {0} && sudo chmod 640 {0}", shell_path(path)))
-                .fix(Fix::access(path, &group, 0o640));
+            let found = self.let_in(Finding::warning(Code::PasswordsReadable, message), path, 0o640);
             self.push(found.at(place.clone()));
         }
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {

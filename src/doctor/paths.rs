@@ -57,8 +57,9 @@ impl Exam<'_> {
             self.writable(line, &PathBuf::from(&line.value));
         }
         for line in setup.globals.iter().filter(|line| line.key == "log_dest") {
-            let file = line.value.strip_prefix("file ").map(str::trim).map(Path::new);
-            if let Some(folder) = file.and_then(Path::parent).filter(|folder| folder.is_dir()) {
+            let Some(file) = line.value.strip_prefix("file ").map(str::trim).map(Path::new) else { continue };
+            let opens = file.is_file() && setup.user.reaches(file, Want::Write).is_ok();
+            if let Some(folder) = file.parent().filter(|folder| !opens && folder.is_dir()) {
                 self.writable(line, folder);
             }
         }
@@ -89,6 +90,12 @@ impl Exam<'_> {
                 };
                 self.push(found.at(self.setup.place(line)));
             }
+            // What does not end would never be read to its end.
+            Ok(found) if matches!(want, Want::Read) && !found.is_file() => {
+                let message = format!("the broker does not start: `{}` is no file", path.display());
+                let found = Finding::error(Code::MissingFile, message).help("write the path of a file");
+                self.push(found.at(self.setup.place(line)));
+            }
             Ok(_) => {
                 if let Err(blocked) = self.setup.user.reaches(path, want) {
                     self.unreadable(line, path, &blocked);
@@ -109,8 +116,9 @@ impl Exam<'_> {
         let group = user.group();
         let message = if blocked.is_file {
             format!(
-                "the broker runs as `{}`, which cannot read `{}`: its mode is {}",
+                "the broker runs as `{}`, which cannot {} `{}`: its mode is {}",
                 user.name,
+                if blocked.metadata.is_dir() { "enter" } else { "read" },
                 path.display(),
                 blocked.describe()
             )
@@ -125,10 +133,8 @@ impl Exam<'_> {
         };
         let found = Finding::error(Code::UnreadableFile, message);
         let found = if blocked.is_file {
-            let mode = (blocked.metadata.mode() & 0o7777) | 0o040;
-            found
-                .help(format!("sudo chgrp {group} {0} && sudo chmod g+r {0}", shell_path(path)))
-                .fix(Fix::access(path, &group, mode & !0o007))
+            let group_bits = if blocked.metadata.is_dir() { 0o050 } else { 0o040 };
+            self.let_in(found, path, ((blocked.metadata.mode() & 0o7777) | group_bits) & !0o007)
         } else {
             let name = path.file_name().unwrap_or_default();
             found.help(format!(
@@ -162,12 +168,24 @@ impl Exam<'_> {
                 folder.display(),
                 blocked.describe()
             );
-            let found = Finding::error(Code::UnwritableFolder, message).help(format!(
-                "sudo chown {}:{} {}",
-                user.name,
-                user.group(),
-                shell_path(folder)
-            ));
+            // A folder that others use, /var/log say, is not the broker's to own.
+            let (group, own) = (user.group(), folder.join("mosquitto"));
+            let is_own =
+                folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mosquitto"));
+            let value = match Path::new(&line.value).file_name() {
+                Some(name) if line.key == "log_dest" => format!("file {}", own.join(name).display()),
+                _ => format!("{}/", own.display()),
+            };
+            let found = Finding::error(Code::UnwritableFolder, message).help(if is_own {
+                format!("sudo chown {}:{group} {}", user.name, shell_path(folder))
+            } else {
+                format!(
+                    "make one: `sudo install -d -o {} -g {group} -m 750 {}`, and write `{} {value}`",
+                    user.name,
+                    shell_path(&own),
+                    line.key
+                )
+            });
             self.push(found.at(self.setup.place(line)));
         }
     }

@@ -1,16 +1,19 @@
 //! Listeners and bridges with TLS: which of the other examinations each of their files gets.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use super::{
     Code, Exam, Finding, Listener,
     fix::Fix,
     pem::{self, Cert},
 };
-use crate::mosquitto_conf::Directive;
+use crate::{
+    fs::{self as files, ReadError},
+    mosquitto_conf::Directive,
+};
 
 /// Larger than any of these files has to be; a mistaken path can lead to anything.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// What the broker's `tls_version` may be.
 const TLS_VERSIONS: [&str; 3] = ["tlsv1.3", "tlsv1.2", "tlsv1.1"];
 
@@ -156,10 +159,9 @@ impl Exam<'_> {
 
     /// The content of a file that is there; why there is none is told elsewhere, but for a lack of rights.
     pub(super) fn read(&mut self, line: &Directive, path: &Path) -> Option<Vec<u8>> {
-        let small = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
-        match fs::read(path) {
-            Ok(bytes) if small => Some(bytes),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+        match files::read_bytes(path, MAX_BYTES) {
+            Ok(bytes) => Some(bytes),
+            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 self.not_examined(line, path);
                 None
             }

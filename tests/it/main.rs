@@ -83,6 +83,7 @@ mod docs;
 mod doctor_faults;
 mod doctor_guides;
 mod doctor_running;
+mod doctor_strangers;
 mod doctor_support;
 mod golden;
 mod harness;
