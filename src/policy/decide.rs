@@ -98,14 +98,10 @@ impl<'a> Asked<'a> {
     #[inline]
     fn name(&self, topic: &str, action: Actions) -> Decision<'a> {
         let mut found = Findings::new(action);
-        let [roles, own] = self.policy.indexes;
         // What rules say that do not spell a topic.
         let mut others = Says::default();
-        if let Some(index) = roles {
-            others = self.spelled((0, index), topic, &mut found);
-        }
-        if let Some(index) = own {
-            others = others.and(self.spelled((1, index), topic, &mut found));
+        for at in self.policy.indexes() {
+            others = others.and(self.spelled(at, topic, &mut found));
         }
         // What a rule spells is the name of a topic: it need not be read if no other rule can say otherwise.
         let sure = found.denied.is_some() || found.allowed.is_some() && !others.meets(found.deny);

@@ -9,7 +9,7 @@ use crate::topic::{Placeholder, is_plain};
 /// that is a wildcard or a level of its own (CVE-2017-7650); no control characters.
 #[must_use]
 pub fn fillable(value: &str) -> bool {
-    !value.is_empty() && !value.starts_with('$') && (is_plain(value.as_bytes()) || !has_special(value))
+    !value.is_empty() && (is_plain(value.as_bytes()) || !value.starts_with('$') && !has_special(value))
 }
 
 fn has_special(value: &str) -> bool {

@@ -57,15 +57,26 @@ pub(crate) fn check(text: &str) -> Result<(), TopicError> {
     {
         return find_mistake(text);
     }
-    let found = match bytes.last_chunk() {
-        // The last word may overlap the one before it.
-        Some(last) => {
-            let words = bytes.as_chunks().0.iter().map(|word| reserved_bytes(u64::from_le_bytes(*word)));
-            words.fold(reserved_bytes(u64::from_le_bytes(*last)), |found, more| found | more)
-        }
-        None => reserved_bytes(last_word(bytes, bytes)),
-    };
-    if found == 0 { Ok(()) } else { find_mistake(text) }
+    if has_reserved(bytes) { find_mistake(text) } else { Ok(()) }
+}
+
+/// Whether some byte is reserved.
+#[inline]
+fn has_reserved(text: &[u8]) -> bool {
+    const BLOCK: usize = 16;
+    let Some(last) = text.len().checked_sub(BLOCK) else { return text.iter().any(|byte| is_reserved(*byte)) };
+    // The last block may overlap the one before it.
+    (0..text.len().div_ceil(BLOCK)).map(|block| last.min(block * BLOCK)).any(|start| {
+        let block = text.get(start..).and_then(<[u8]>::first_chunk::<BLOCK>);
+        // Without a branch at each byte, so that the compiler compares all of them at once.
+        block.is_none_or(|block| block.iter().fold(false, |found, byte| found | is_reserved(*byte)))
+    })
+}
+
+/// Whether a name cannot have this byte: `+`, `#` or NUL. The first two differ in one bit.
+#[inline]
+fn is_reserved(byte: u8) -> bool {
+    byte & !8 == b'#' || byte == 0
 }
 
 /// The same, a byte after the other.
@@ -132,12 +143,6 @@ fn last_word(text: &[u8], rest: &[u8]) -> u64 {
     }
 }
 
-/// The highest bit of each byte of `word` that is `+`, `#` or NUL. The first two differ in one bit.
-#[inline]
-fn reserved_bytes(word: u64) -> u64 {
-    !(at_least(word & !(EACH * 8) ^ (EACH * u64::from(b'#')), 1) & at_least(word, 1) | word) & HIGH
-}
-
 /// The highest bit of each byte whose other seven are at least `byte`, below 128. No byte carries into the next.
 #[inline]
 fn at_least(word: u64, byte: u8) -> u64 {
@@ -176,10 +181,15 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    if let (Some(last), Some(other)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        // They may overlap the words before them.
-        let mut words = a.as_chunks::<8>().0.iter().zip(b.as_chunks().0);
-        return last == other && words.all(|(word, other)| word == other);
+    if let (Some(last), Some(other)) = (a.last_chunk::<16>(), b.last_chunk()) {
+        // They may overlap what stands before them; so below.
+        let mut blocks = a.as_chunks::<16>().0.iter().zip(b.as_chunks().0);
+        return last == other && blocks.all(|(block, other)| block == other);
+    }
+    if let (Some(first), Some(other), Some(last), Some(others)) =
+        (a.first_chunk::<8>(), b.first_chunk(), a.last_chunk::<8>(), b.last_chunk())
+    {
+        return first == other && last == others;
     }
     if let (Some(first), Some(other), Some(last), Some(others)) =
         (a.first_chunk::<4>(), b.first_chunk(), a.last_chunk::<4>(), b.last_chunk())
