@@ -142,9 +142,8 @@ impl Expectation {
             return Some(Miss::Effect(self.effect));
         }
         let is_rule = |wanted: &str| {
-            decision
-                .rule()
-                .is_some_and(|rule| rule.template().as_str() == wanted || rule.place().to_string() == wanted)
+            let rule = decision.rule().map(|rule| rule.rule());
+            rule.is_some_and(|rule| rule.template.as_str() == wanted || rule.place.to_string() == wanted)
         };
         if let Some(rule) = self.rule.as_deref().filter(|rule| !is_rule(rule)) {
             return Some(Miss::Rule(rule));

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Actions, Asked, Broken, Decision, Denied, Effect, Limits, Owner, Request, Rule, RuleRef, witness::filled,
+    Actions, Asked, Broken, Decision, Denied, Effect, Identity, Limits, Owner, Request, Rule, RuleRef,
+    witness::filled,
 };
 use crate::{
     diag::Visible,
@@ -58,8 +59,8 @@ impl<'a> Asked<'a> {
         let wanted: Vec<&str> = filter.levels().collect();
         let mut inside: Vec<String> = self
             .rules()
-            .filter(|rule| rule.effect == Effect::Allow && rule.actions.meets(Actions::SUBSCRIBE))
-            .filter_map(|rule| common(&wanted, &borrowed(&self.levels_of(&rule.template)?)))
+            .filter(|(_, rule)| rule.effect == Effect::Allow && rule.actions.meets(Actions::SUBSCRIBE))
+            .filter_map(|(_, rule)| common(&wanted, &borrowed(&self.levels_of(&rule.template)?)))
             .take(LOOKED_AT)
             .collect();
         inside.sort_by(|one, other| width(one).cmp(width(other)));
@@ -155,16 +156,16 @@ impl<'a> Asked<'a> {
 
     /// What can be done about a rule that denies.
     fn past(&self, rule: RuleRef<'_>) -> String {
-        let (place, template) = (rule.place(), Visible(rule.template().as_str()));
+        let (identity, rule) = (rule.identity(), rule.rule());
+        let (place, template) = (&rule.place, Visible(rule.template.as_str()));
         if let Some(filter) = self.wild_filter() {
             let alone = Request::Subscribe { filter: filter.plain() };
             if filter.group().is_some() && self.policy.decide(&self.subject, &alone).is_allowed() {
                 let plain = Visible(filter.plain());
                 return format!("it may subscribe to `{plain}` alone; what is hidden is then not delivered");
             }
-            if self.would_pass_hidden(filter, rule.rule()) {
-                let kept =
-                    if rule.rule().actions.meets(Actions::PUBLISH) { "`deny_publish` and " } else { "" };
+            if self.would_pass_hidden(filter, identity) {
+                let kept = if rule.actions.meets(Actions::PUBLISH) { "`deny_publish` and " } else { "" };
                 return format!(
                     "with `{template}` under {kept}`hide` instead of `{}` at {place} it could subscribe, and what that \
                      matches would not be delivered",
@@ -176,21 +177,24 @@ impl<'a> Asked<'a> {
     }
 
     /// Whether the filter is refused for this rule alone, and one allow covers all of it.
-    fn would_pass_hidden(&self, filter: Filter<'_>, denies: &Rule) -> bool {
+    fn would_pass_hidden(&self, filter: Filter<'_>, denies: Identity) -> bool {
         let wanted: Vec<&str> = filter.levels().collect();
         let shared = |rule: &Rule| common(&wanted, &borrowed(&self.levels_of(&rule.template)?));
         let (mut covered, mut denied) = (false, false);
-        for rule in self.rules().filter(|rule| rule.actions.meets(Actions::SUBSCRIBE)) {
+        for (identity, rule) in self.rules().filter(|(_, rule)| rule.actions.meets(Actions::SUBSCRIBE)) {
             match rule.effect {
                 Effect::Allow => covered |= shared(rule).as_deref() == Some(filter.plain()),
-                Effect::Deny => denied |= !std::ptr::eq(rule, denies) && shared(rule).is_some(),
+                Effect::Deny => denied |= identity != denies && shared(rule).is_some(),
             }
         }
         covered && !denied && filter.group().is_none() && !self.policy.is_wide(filter)
     }
 
-    fn rules(&self) -> impl Iterator<Item = &'a Rule> + use<'a, '_> {
-        self.policy.indexes().flat_map(|(_, index)| index.blocks()).flat_map(|block| &block.rules)
+    fn rules(&self) -> impl Iterator<Item = (Identity, &'a Rule)> + use<'a, '_> {
+        self.policy.indexes().flat_map(|(_, index)| {
+            let rules = index.blocks().iter().flat_map(|block| &block.rules);
+            (0..).map(|number| index.identity(number)).zip(rules)
+        })
     }
 }
 

@@ -10,7 +10,9 @@
 //! registry: there the list is all that is kept, and the block is made anew from it when it is asked for.
 
 use std::{
+    borrow::Cow,
     path::Path,
+    ptr,
     sync::{Arc, OnceLock},
 };
 
@@ -35,6 +37,10 @@ enum Form {
     Tree(Box<Tree>),
     List(Box<[u8]>),
 }
+
+/// What tells a rule from all others that are in memory: never looked into.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Identity(*const (), u32);
 
 /// What numbers become rules again with.
 #[derive(Debug)]
@@ -111,7 +117,8 @@ impl Index {
         }
     }
 
-    /// The blocks it was compiled from. Those of a device's own are made when they are asked for first, and kept.
+    /// The blocks it was compiled from. Those of a device's own are made when they are asked for first, and kept: for a
+    /// command, which ends. The plugin asks for [`lent_blocks`](Self::lent_blocks).
     #[must_use]
     pub fn blocks(&self) -> &[Arc<Block>] {
         match &self.kept {
@@ -120,6 +127,36 @@ impl Index {
                 &**made.get_or_init(|| Box::new([Arc::new(List::of(self.list_bytes()).block(file))]))
             }
         }
+    }
+
+    /// The same for somebody who needs them once: what is made for it is not kept. A registry's blocks take many times
+    /// the memory of its lists.
+    #[must_use]
+    pub fn lent_blocks(&self) -> Cow<'_, [Arc<Block>]> {
+        match &self.kept {
+            Kept::Packed { file, made } if made.get().is_none() => {
+                Cow::Owned(vec![Arc::new(List::of(self.list_bytes()).block(file))])
+            }
+            Kept::Packed { .. } | Kept::Blocks(_) => Cow::Borrowed(self.blocks()),
+        }
+    }
+
+    /// Whether another surely has the same rules, wherever they are written: told of packed blocks alone, without making
+    /// them.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.kept, &other.kept) {
+            (Kept::Packed { .. }, Kept::Packed { .. }) => {
+                List::of(self.list_bytes()).is_same(List::of(other.list_bytes()))
+            }
+            _ => ptr::eq(self, other),
+        }
+    }
+
+    /// Whether it keeps no block but those that it was given.
+    #[cfg(test)]
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(&self.kept, Kept::Packed { made, .. } if made.get().is_none())
     }
 
     pub(super) fn asks(&self) -> Asks<'_> {
@@ -136,13 +173,31 @@ impl Index {
         }
     }
 
-    /// The rule itself with whose it is, for whoever reads a reason.
-    pub(super) fn written(&self, number: u32) -> Option<(&Owner, &Rule)> {
-        let (block, first) = match &self.kept {
-            Kept::Blocks(kept) => kept.block_of(number)?,
-            Kept::Packed { .. } => (&**self.blocks().first()?, 0),
-        };
-        Some((&block.owner, block.rules.get(at(number - first))?))
+    /// The rule itself with whose it is, for whoever reads a reason. That of a packed block is made for it.
+    pub(super) fn written(&self, number: u32) -> Option<(Cow<'_, Owner>, Cow<'_, Rule>)> {
+        match &self.kept {
+            Kept::Blocks(kept) => {
+                let (block, first) = kept.block_of(number)?;
+                let rule = block.rules.get(at(number - first))?;
+                Some((Cow::Borrowed(&block.owner), Cow::Borrowed(rule)))
+            }
+            Kept::Packed { file, .. } => {
+                let (owner, rule) = List::of(self.list_bytes()).written(number, file)?;
+                Some((Cow::Owned(owner), Cow::Owned(rule)))
+            }
+        }
+    }
+
+    /// Tells rules apart, also those of several indexes that share a block.
+    pub(super) fn identity(&self, number: u32) -> Identity {
+        match &self.kept {
+            Kept::Blocks(kept) => {
+                let rule =
+                    kept.block_of(number).and_then(|(block, first)| block.rules.get(at(number - first)));
+                Identity(rule.map_or_else(ptr::null, ptr::from_ref).cast(), 0)
+            }
+            Kept::Packed { .. } => Identity(ptr::from_ref(self).cast(), number),
+        }
     }
 
     /// The limits of a rule's block.

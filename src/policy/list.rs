@@ -214,18 +214,34 @@ impl<'a> List<'a> {
 
     /// The block it was compiled from; `file` is where its rules stand.
     pub(super) fn block(self, file: &Arc<Path>) -> Block {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let owner = text(self.body.get(self.owner_at()..self.rows_at()).unwrap_or_default());
-        let rule = |row: Row<'_>| {
-            let (effect, actions) = row.says.split();
-            let place = Place { file: Arc::clone(file), line: row.line };
-            Some(Rule { effect, actions, template: Template::parse(&text(row.text)).ok()?, place })
-        };
-        Block {
-            owner: Owner::Device(owner.into()),
-            limits: self.limits(),
-            rules: self.rows().map_while(rule).collect(),
-        }
+        let rules = self.rows().map_while(|row| row.rule(file)).collect();
+        Block { owner: self.owner(), limits: self.limits(), rules }
+    }
+
+    /// One of its rules, and whose it is.
+    pub(super) fn written(self, number: u32, file: &Arc<Path>) -> Option<(Owner, Rule)> {
+        let row = self.rows().find(|row| row.number == number)?;
+        Some((self.owner(), row.rule(file)?))
+    }
+
+    /// Whether another has the same rules in the same order and the same limits.
+    pub(super) fn is_same(self, other: Self) -> bool {
+        let of = |row: Row<'a>| (row.text, row.says);
+        self.limits() == other.limits() && self.rows().map(of).eq(other.rows().map(of))
+    }
+
+    fn owner(self) -> Owner {
+        let name = self.body.get(self.owner_at()..self.rows_at()).unwrap_or_default();
+        Owner::Device(String::from_utf8_lossy(name).into())
+    }
+}
+
+impl Row<'_> {
+    /// The rule it was made from.
+    fn rule(&self, file: &Arc<Path>) -> Option<Rule> {
+        let (effect, actions) = self.says.split();
+        let template = Template::parse(&String::from_utf8_lossy(self.text)).ok()?;
+        Some(Rule { effect, actions, template, place: Place { file: Arc::clone(file), line: self.line } })
     }
 }
 

@@ -42,7 +42,7 @@ mod witness;
 pub use ask::{Action, Message};
 pub use decide::Policy;
 pub use fill::fillable;
-pub use index::Index;
+pub use index::{Identity, Index};
 pub use reason::{Allowed, Asked, Broken, Decision, Denied, RuleRef};
 
 use std::{fmt, sync::Arc};

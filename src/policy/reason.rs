@@ -1,11 +1,11 @@
 //! A decision and its reason: one text for `explain`, the log and the audit.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use super::{Actions, Effect, Index, Owner, Policy, Request, Rule, Subject, witness};
+use super::{Actions, Effect, Identity, Index, Owner, Policy, Request, Rule, Subject, witness};
 use crate::{
     diag::{Place, Visible},
-    topic::{Filter, Placeholder, Template, TopicError},
+    topic::{Filter, Placeholder, TopicError},
 };
 
 /// Yes or no, and why.
@@ -132,7 +132,7 @@ impl<'a> Decision<'a> {
     pub fn witness(&self) -> Option<String> {
         match self {
             Self::Deny(Denied::Rule { asked, .. }) => {
-                Some(witness::common(asked, asked.wild_filter()?, self.rule()?.rule()))
+                Some(witness::common(asked, asked.wild_filter()?, &self.rule()?.rule()))
             }
             Self::Deny(Denied::NoRule { asked, levels }) => {
                 let filter = asked.wild_filter().filter(|filter| !asked.policy.is_wide(*filter))?;
@@ -149,42 +149,44 @@ impl<'a> Decision<'a> {
 impl<'a> RuleRef<'a> {
     /// Whose block it stands in.
     #[must_use]
-    pub fn owner(&self) -> &'a Owner {
+    pub fn owner(&self) -> Cow<'a, Owner> {
         self.written().0
     }
 
-    /// The rule as it was read.
+    /// The rule as it was read. One of a device's own is made for whoever asks.
     #[must_use]
-    pub fn rule(&self) -> &'a Rule {
+    pub fn rule(&self) -> Cow<'a, Rule> {
         self.written().1
     }
 
-    fn written(&self) -> (&'a Owner, &'a Rule) {
+    fn written(&self) -> (Cow<'a, Owner>, Cow<'a, Rule>) {
         #[expect(clippy::expect_used, reason = "whoever makes one was told the number by that index")]
         self.index.written(self.number).expect("the number of a rule")
     }
 
+    /// Whether another is of the same rule.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.index.identity(self.number)
+    }
+
     /// The file and line it stands in.
     #[must_use]
-    pub fn place(&self) -> &'a Place {
-        &self.rule().place
+    pub fn place(&self) -> Place {
+        self.rule().place.clone()
     }
+}
 
-    /// Its filter as written.
-    #[must_use]
-    pub fn template(&self) -> &'a Template {
-        &self.rule().template
-    }
-
+impl Rule {
     /// The key it is written under.
     #[must_use]
     pub fn keyword(&self) -> &'static str {
         let (publish, subscribe, receive) = (
-            self.rule().actions.meets(Actions::PUBLISH),
-            self.rule().actions.meets(Actions::SUBSCRIBE),
-            self.rule().actions.meets(Actions::RECEIVE),
+            self.actions.meets(Actions::PUBLISH),
+            self.actions.meets(Actions::SUBSCRIBE),
+            self.actions.meets(Actions::RECEIVE),
         );
-        match (self.rule().effect, publish, subscribe, receive) {
+        match (self.effect, publish, subscribe, receive) {
             (Effect::Allow, true, true, _) => "pubsub",
             (Effect::Allow, true, false, _) => "publish",
             (Effect::Allow, false, ..) => "subscribe",
@@ -295,14 +297,16 @@ impl RuleRef<'_> {
     /// `devices.toml:14 (deny `sensors/secret`)`
     fn cited(&self) -> impl fmt::Display {
         fmt::from_fn(|f| {
-            write!(f, "{} ({} `{}`)", self.place(), self.keyword(), Visible(self.template().as_str()))
+            let rule = self.rule();
+            write!(f, "{} ({} `{}`)", rule.place, rule.keyword(), Visible(rule.template.as_str()))
         })
     }
 }
 
 impl fmt::Display for RuleRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {})", Visible(self.template().as_str()), self.owner(), self.place())
+        let (owner, rule) = self.written();
+        write!(f, "{} ({owner}, {})", Visible(rule.template.as_str()), rule.place)
     }
 }
 

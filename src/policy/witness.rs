@@ -69,9 +69,11 @@ fn fresh_text(policy: &Policy<'_>, subject: &Subject<'_>, filter: Filter<'_>) ->
     };
     let mut mentioned: HashSet<Cow<'_, str>> = filter.levels().map(Cow::Borrowed).collect();
     for (_, index) in policy.indexes() {
-        let rules = index.blocks().iter().flat_map(|block| &block.rules);
+        let blocks = index.lent_blocks();
+        let rules = blocks.iter().flat_map(|block| &block.rules);
         for rule in rules.filter(|rule| might(&rule.template)) {
-            mentioned.extend(rule.template.levels().filter_map(|level| filled(level, subject)));
+            let texts = rule.template.levels().filter_map(|level| filled(level, subject));
+            mentioned.extend(texts.map(|text| Cow::Owned(text.into_owned())));
         }
     }
     let letters = ["x", "y", "z"].into_iter().map(str::to_owned);

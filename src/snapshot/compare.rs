@@ -1,6 +1,6 @@
 //! What a change of the files takes away from whom: whose sessions have to end because of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use super::Snapshot;
 use crate::{
@@ -103,18 +103,26 @@ impl Snapshot {
         else {
             return Loss { credentials, rights: true, ..nothing };
         };
-        let own_blocks = |own: Option<&'a Index>| own.map_or(&[][..], Index::blocks);
-        let (old_own, new_own) = (own_blocks(old_own), own_blocks(new_own));
+        // Made only where rules have changed, and not kept.
+        let own_blocks = |own: Option<&'a Index>| own.map_or(Cow::Borrowed(&[][..]), Index::lent_blocks);
+        let same_own = match (old_own, new_own) {
+            (None, None) => true,
+            (Some(old), Some(new)) => old.is_same(new),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
         let key = (std::ptr::from_ref(old_roles), std::ptr::from_ref(new_roles));
         // Thousands of devices share a few sets of roles.
         let roles_shrink =
             *shared.entry(key).or_insert_with(|| shrinks(&[old_roles.blocks()], &[new_roles.blocks()]));
-        let rules_shrink = (roles_shrink || shrinks(&[old_own], &[new_own]))
-            && shrinks(&[old_roles.blocks(), old_own], &[new_roles.blocks(), new_own]);
+        let own_shrinks = || !same_own && shrinks(&[&own_blocks(old_own)], &[&own_blocks(new_own)]);
+        let rules_shrink = (roles_shrink || own_shrinks())
+            && shrinks(
+                &[old_roles.blocks(), &own_blocks(old_own)],
+                &[new_roles.blocks(), &own_blocks(new_own)],
+            );
         let filled_anew = device.attributes() != after.attributes()
-            && [old_roles.blocks(), old_own, new_roles.blocks(), new_own]
-                .iter()
-                .any(|blocks| use_attributes(blocks));
+            && ([old_roles.blocks(), new_roles.blocks()].iter().any(|blocks| use_attributes(blocks))
+                || [old_own, new_own].iter().any(|own| use_attributes(&own_blocks(*own))));
         Loss { credentials, rights: rules_shrink || filled_anew, ..nothing }
     }
 

@@ -46,12 +46,12 @@ pub(crate) struct Cited<'a>(pub(crate) RuleRef<'a>);
 
 impl Serialize for Cited<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(rule) = self;
+        let (owner, rule) = (self.0.owner(), self.0.rule());
         let mut json = serializer.serialize_struct("Rule", 4)?;
-        json.serialize_field("file", &Shown(&rule.place().file.display()))?;
-        json.serialize_field("line", &rule.place().line)?;
-        json.serialize_field("filter", rule.template().as_str())?;
-        json.serialize_field("owner", &Shown(rule.owner()))?;
+        json.serialize_field("file", &Shown(&rule.place.file.display()))?;
+        json.serialize_field("line", &rule.place.line)?;
+        json.serialize_field("filter", rule.template.as_str())?;
+        json.serialize_field("owner", &Shown(&owner))?;
         json.end()
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt};
 use citronella::{
     diag::Visible,
     ident,
-    policy::{Allowed, Decision, Message, Request, RuleRef},
+    policy::{Allowed, Decision, Identity, Message, Request, RuleRef},
     snapshot::Snapshot,
     topic::{Filter, Name, TopicError},
 };
@@ -101,7 +101,7 @@ impl Found<'_> {
 
 fn ask<'a>(snapshot: &'a Snapshot, question: &Question<'a>) -> Found<'a> {
     let request = question.request();
-    let mut by_rule: HashMap<(*const citronella::policy::Rule, bool), Group<'a>> = HashMap::new();
+    let mut by_rule: HashMap<(Identity, bool), Group<'a>> = HashMap::new();
     let mut refused = 0;
     let mut anonymous = snapshot.admits_anonymous().then_some(false);
     let names = snapshot.devices().map(|device| device.name().as_str());
@@ -120,21 +120,21 @@ fn ask<'a>(snapshot: &'a Snapshot, question: &Question<'a>) -> Found<'a> {
             anonymous = Some(true);
         }
         by_rule
-            .entry((std::ptr::from_ref(rule.rule()), together))
+            .entry((rule.identity(), together))
             .or_insert_with(|| Group { rule: Cited(rule), together, devices: Vec::new() })
             .devices
             .push(name);
     }
     let mut groups: Vec<Group<'a>> = by_rule.into_values().collect();
-    groups.sort_by(|one, other| one.order().cmp(&other.order()));
+    groups.sort_by_cached_key(Group::order);
     groups.iter_mut().for_each(|group| group.devices.sort_unstable());
     Found { groups, refused, anonymous }
 }
 
 impl Group<'_> {
-    fn order(&self) -> impl Ord {
-        let place = self.rule.0.place();
-        (&place.file, place.line, self.rule.0.template().as_str(), self.together)
+    fn order(&self) -> impl Ord + use<> {
+        let rule = self.rule.0.rule().into_owned();
+        (rule.place.file, rule.place.line, rule.template.as_str().to_owned(), self.together)
     }
 }
 

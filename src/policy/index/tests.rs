@@ -101,3 +101,54 @@ fn a_packed_block_comes_out_as_it_went_in() {
     assert!(!index.reads_client_id());
     assert!(Index::compile(&[self::block(&["{clientid}/x"])]).reads_client_id());
 }
+
+#[test]
+fn to_read_reasons_keeps_no_block() {
+    let mut block = Block::clone(&of(Owner::Device("d".into()), &["a/b", "a/c", "e/{device}"]));
+    block.rules[1].effect = Effect::Deny;
+    block.rules.iter_mut().for_each(|rule| rule.actions = Actions::PUBLISH.and(Actions::SUBSCRIBE));
+    let index = Index::compile_own(&Arc::new(block));
+    let attributes = Attributes::default();
+    let subject = Subject { device: Some("d"), client_id: "d", attributes: &attributes };
+    let policy = Policy::new(None, Some(&index), WideSubscribe::Strict);
+    let publish = |topic| Request::Publish { topic, qos: 0, retain: false, payload_bytes: 0 };
+    for (request, text) in [
+        (publish("a/b"), "allowed: a/b (device d, f.toml:1)"),
+        (publish("e/d"), "allowed: e/{device} (device d, f.toml:3)"),
+        (publish("a/c"), "refused: publish to `a/c` is denied by f.toml:2 (deny `a/c`)"),
+        (publish("x"), "refused: no rule allows publish to `x`"),
+        (
+            Request::Subscribe { filter: "a/+" },
+            "refused: `a/+` also matches `a/c`, denied by f.toml:2 (deny `a/c`)",
+        ),
+        (Request::Subscribe { filter: "z/#" }, "refused: `z/#` also matches `z`, which no rule allows"),
+    ] {
+        let decision = policy.decide(&subject, &request);
+        assert_eq!(decision.to_string(), text);
+        let rule = decision.rule().map(|rule| (rule.owner().to_string(), rule.place().line, rule.identity()));
+        assert_eq!(rule.is_some(), !text.contains("no rule"), "{text}");
+    }
+    assert!(index.is_packed());
+    assert_eq!(index.blocks().len(), 1);
+    assert!(!index.is_packed(), "what keeps one would be seen");
+}
+
+#[test]
+fn the_same_rules_are_the_same_wherever_they_are_written() {
+    let compile = |change: fn(&mut Block)| {
+        let mut block = Block::clone(&of(Owner::Device("d".into()), &["a/b", "a/+", "e/{device}"]));
+        change(&mut block);
+        Index::compile_own(&Arc::new(block))
+    };
+    let index = compile(|_| ());
+    assert!(index.is_same(&compile(|block| block.rules.iter_mut().for_each(|rule| rule.place.line += 7))));
+    for change in [
+        |block: &mut Block| block.rules.truncate(2),
+        |block: &mut Block| block.rules[0].actions = Actions::SUBSCRIBE,
+        |block: &mut Block| block.rules[0].effect = Effect::Deny,
+        |block: &mut Block| block.rules[1].template = Template::parse("a/#").unwrap(),
+        |block: &mut Block| block.limits.max_qos = Some(1),
+    ] {
+        assert!(!index.is_same(&compile(change)));
+    }
+}

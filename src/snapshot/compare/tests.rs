@@ -16,6 +16,10 @@ fn loss((settings, devices): (&str, &str), (new_settings, new_devices): (&str, &
     };
     let (old, new) = (load(settings, devices), load(new_settings, new_devices));
     let found = old.losses(&new).find(|(name, _)| *name == "d").map(|(_, loss)| loss);
+    for snapshot in [&old, &new] {
+        let own = snapshot.indexes("d").and_then(|(_, own)| own);
+        assert!(own.is_none_or(Index::is_packed), "the blocks of a whole registry would stay in memory");
+    }
     found.unwrap_or_default()
 }
 
