@@ -9,7 +9,8 @@
  * failure: a plugin that refuses everything is quick.  A --peer may refuse with any code.
  *
  * Prints one line: CPU milliseconds of mosquitto_plugin_init, CPU nanoseconds per check (median of the passes), checks
- * in a pass, allowed checks, bytes on the heap that loading left there.
+ * in a pass, allowed checks, bytes on the heap that loading left there; with allocations.c also how often memory was
+ * asked for while all checks were made for the first time, and in all passes after it.
  *
  * Functions about topics, UTF-8 and properties come from libmosquitto.  CPU time and not the clock, because other
  * processes of the machine are no business of a plugin.
@@ -177,6 +178,13 @@ static int touch(int event, void *data, void *userdata)
 	return MOSQ_ERR_SUCCESS;
 }
 
+/* ---- memory ---- */
+
+/* How often this thread has asked for some, if somebody counts. */
+__attribute__((weak)) size_t allocations(void);
+
+static size_t count_allocations(void) { return allocations ? allocations() : 0; }
+
 /* ---- the plugin ---- */
 
 struct plugin {
@@ -296,20 +304,26 @@ int main(int argc, char **argv)
 	struct check *checks = read_checks(argv[2], &count);
 	struct plugin plugin = load(argv[1], options, option_count);
 
+	size_t first = count_allocations();
 	double before = cpu_ns();
 	if(plugin.library) allowed = compare(checks, count, peer);
 	double each = (cpu_ns() - before) / (double)count;
+	first = count_allocations() - first;
 	if(each * (double)count > PASS_NS && count > LEAST_CHECKS){
 		count = (size_t)(PASS_NS / each);
 		if(count < LEAST_CHECKS) count = LEAST_CHECKS;
 	}
+	size_t later = count_allocations();
 	for(int pass = 0; pass < passes; pass++){
 		before = cpu_ns();
 		replay(checks, count);
 		times[pass] = (cpu_ns() - before) / (double)count;
 	}
+	later = count_allocations() - later;
 	qsort(times, (size_t)passes, sizeof(*times), by_size);
-	printf("%.1f %.1f %zu %zu %zu\n", plugin.load_ms, times[passes / 2], count, allowed, plugin.heap);
+	printf("%.1f %.1f %zu %zu %zu", plugin.load_ms, times[passes / 2], count, allowed, plugin.heap);
+	if(allocations) printf(" %zu %zu", first, later);
+	putchar('\n');
 	unload(&plugin, options, option_count);
 	return 0;
 }

@@ -87,6 +87,7 @@ mod doctor_strangers;
 mod doctor_support;
 mod golden;
 mod harness;
+mod hot_path;
 mod layers;
 mod login_table;
 mod man_docs;
