@@ -62,6 +62,8 @@ pub(super) struct Node {
     /// What the rules that end here or below say.
     pub(super) below: Says,
     pub(super) has: Has,
+    /// How many children it has by literal edges, up to 255.
+    literals: u8,
 }
 
 /// Which parts a node has. Looking for those that it has not would be most of a walk.
@@ -108,7 +110,7 @@ pub(super) struct Hole {
 }
 
 /// So many literal children are looked through; to hash the level costs as much.
-const FEW: usize = 3;
+const FEW: u8 = 3;
 
 /// The root's number.
 pub(super) const ROOT: u32 = 0;
@@ -174,14 +176,19 @@ impl Tree {
     /// The child of `parent` by the text of `level`.
     #[inline]
     pub(super) fn literal(&self, parent: u32, level: &[u8]) -> Option<u32> {
-        let (node, next) = self.node(parent)?;
-        let children = literal_children(node, next);
-        if children.len() <= FEW {
-            return children.into_iter().find(|child| {
-                self.node(*child).is_some_and(|(node, next)| same(self.text(node, next), level))
-            });
+        let (node, _) = self.node(parent)?;
+        self.literal_of((parent, node), level)
+    }
+
+    /// The same for whoever has the node.
+    #[inline]
+    pub(super) fn literal_of(&self, (number, node): (u32, &Node), level: &[u8]) -> Option<u32> {
+        if node.literals > FEW {
+            return self.hashed(number, level);
         }
-        self.hashed(parent, level)
+        let mut children = node.children..node.children + u32::from(node.literals);
+        let leads = |(node, next): (&Node, &Node)| same(self.text(node, next), level);
+        children.find(|child| self.node(*child).is_some_and(leads))
     }
 
     fn hashed(&self, parent: u32, level: &[u8]) -> Option<u32> {

@@ -93,7 +93,7 @@ impl Walk<'_> {
             if !here.has.literals() {
                 return;
             }
-            match self.tree.literal(node, level) {
+            match self.tree.literal_of((node, here), level) {
                 Some(child) => node = child,
                 None => return,
             }

@@ -149,7 +149,10 @@ impl Build<'_> {
                     node.has.add(Has::HOLES);
                 }
                 // Literal edges lie in the table of slots; no row after `rest` is left for `#`.
-                Level::Text(_) | Level::Hash => node.has.add(Has::LITERALS),
+                Level::Text(_) | Level::Hash => {
+                    node.has.add(Has::LITERALS);
+                    node.literals = node.literals.saturating_add(1);
+                }
             }
             self.queue.push(Span {
                 rows: range.start + from..range.start + to,

@@ -12,9 +12,8 @@ pub(in crate::policy) struct Literals {
     topics: Box<[Topic]>,
     ends: Box<[End]>,
     texts: Box<str>,
-    /// Open addressing from a text's hash to the topic's number, counted from 1; 0 marks a free slot. At most half
-    /// full, because most names that are looked up are not there.
-    slots: Box<[u32]>,
+    /// Open addressing from a text's hash. At most half full, because most names that are looked up are not there.
+    slots: Box<[Slot]>,
     /// What all of them say.
     pub(in crate::policy) says: Says,
 }
@@ -24,6 +23,15 @@ pub(in crate::policy) struct Literals {
 struct Topic {
     text: u32,
     ends: u32,
+}
+
+/// Where a topic is found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// The upper half of its hash: a text that is another seldom has to be read.
+    tag: u32,
+    /// Its number, counted from 1; 0 marks a free slot.
+    own: u32,
 }
 
 impl Literals {
@@ -46,7 +54,7 @@ impl Literals {
             topics: topics.into(),
             ends: rules.iter().map(|(_, end)| *end).collect(),
             texts: texts.into(),
-            slots: vec![0; (2 * count).next_power_of_two()].into(),
+            slots: vec![Slot::default(); (2 * count).next_power_of_two()].into(),
             says: rules.iter().fold(Says::default(), |all, (_, end)| all.and(end.says)),
         };
         literals.fill(count);
@@ -55,12 +63,12 @@ impl Literals {
 
     fn fill(&mut self, count: usize) {
         for own in 0..count {
-            let mut slot = self.first_slot(self.topic(own).map_or(b"", |(text, _)| text));
-            while self.slots.get(slot).is_some_and(|taken| *taken != 0) {
+            let (mut slot, tag) = self.first_slot(self.topic(own).map_or(b"", |(text, _)| text));
+            while self.slots.get(slot).is_some_and(|taken| taken.own != 0) {
                 slot = (slot + 1) & (self.slots.len() - 1);
             }
             if let Some(free) = self.slots.get_mut(slot) {
-                *free = number(own + 1);
+                *free = Slot { tag, own: number(own + 1) };
             }
         }
     }
@@ -70,12 +78,17 @@ impl Literals {
         if self.slots.is_empty() {
             return &[];
         }
-        let mut slot = self.first_slot(name);
-        while let Some(own) = self.slots.get(slot).and_then(|own| at(*own).checked_sub(1)) {
-            match self.topic(own) {
-                Some((text, ends)) if same(text, name) => return ends,
-                _ => slot = (slot + 1) & (self.slots.len() - 1),
+        let (mut slot, wanted) = self.first_slot(name);
+        while let Some(Slot { tag, own }) = self.slots.get(slot)
+            && let Some(own) = own.checked_sub(1)
+        {
+            if *tag == wanted
+                && let Some((text, ends)) = self.topic(at(own))
+                && same(text, name)
+            {
+                return ends;
             }
+            slot = (slot + 1) & (self.slots.len() - 1);
         }
         &[]
     }
@@ -107,10 +120,12 @@ impl Literals {
         }
     }
 
-    fn first_slot(&self, name: &[u8]) -> usize {
+    /// Where the search for a name begins, and its tag.
+    fn first_slot(&self, name: &[u8]) -> (usize, u32) {
         let hash = hash_level(name);
-        usize::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).unwrap_or_default()
-            & (self.slots.len() - 1)
+        let [low, tag] =
+            [hash, hash >> 32].map(|half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or_default());
+        (at(low ^ tag) & (self.slots.len() - 1), tag)
     }
 }
 
