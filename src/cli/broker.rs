@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{
     Answer,
+    held::Held,
     output::{Failure, Outcome, Output},
     passphrase::CaPassphrase,
     world::World,
@@ -172,13 +173,19 @@ fn put(
     }
     let trust = issuer.authority().broker_trust_pem();
     let content = deploy::Content { chain: issued.chain_pem(), key: &issued.key, trust: &trust };
+    let held = Held::begin()?;
     let deployed = deploy::deploy(folder, &content)?;
     let reloaded = reload(output, options)?;
     let mut seen = false;
     if let Some(address) = options.probe.filter(|_| reloaded) {
-        if let Err(why) = look::shows(address, &issued.certificate) {
+        if let Err(why) = look::shows(address, &issued.certificate, &held) {
             deployed.undo()?;
             reload(output, options)?;
+            if let Some(name) = held.came() {
+                return Err(Failure::new(format!(
+                    "stopped by {name} before the broker at {address} showed the new certificate ({why}); the old one is back in place"
+                )));
+            }
             return Err(Failure::new(format!(
                 "the broker at {address} did not come up with the new certificate ({why}); the old one is back in place"
             ))

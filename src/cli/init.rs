@@ -40,6 +40,7 @@ use takeover::Users;
 use super::{
     Answer,
     files::{Files, Mode, Wrote},
+    held::Held,
     output::{Failure, Outcome, Output},
     passphrase::CaPassphrase,
     world::World,
@@ -54,7 +55,7 @@ pub(crate) const MOSQUITTO_CONF: &str = "/etc/mosquitto/conf.d/citronella.conf";
 /// What is there already is kept, so an interrupted run is completed by running it again. On a broker that is in use it
 /// asks what becomes of its users and rules (--import, --no-import), shows each line of others that has to change
 /// before it does (--yes), and restarts Mosquitto if that is agreed to (--restart): a broker that does not come up
-/// guarded gets its former configuration back.
+/// guarded gets its former configuration back, as it does when Ctrl-C or a lost terminal ends the wait.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo citronella init\n  sudo citronella init --name iotgateway1.lan --address 192.168.1.5 \\\n    --password-listener\n  sudo citronella init --import --yes --restart"
@@ -209,7 +210,17 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
         arguments.password_file = Some(path);
     }
-    let mut made = Made::new(&arguments.mosquitto_conf);
+    let conf = &arguments.mosquitto_conf;
+    let asked_1883 = arguments.port == 1883 || arguments.password_listener && arguments.password_port == 1883;
+    let keeps_1883 = others.open_nothing() && !asked_1883;
+    let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin)
+        + if keeps_1883 { texts::LOCAL_KEPT } else { texts::LOCAL_OFFERED };
+    let (before, after) = lines::wanted(output, &arguments, &text, &folder)?;
+    let way = Way::agreed(output, &arguments)?;
+
+    // Whoever presses Ctrl-C from now on means the whole; nothing is asked any more.
+    let held = Held::begin()?;
+    let mut made = Made::new(conf);
     if let Some(imported) = &imported {
         let renames = folder.join("renames.toml");
         if !renames.exists() {
@@ -241,14 +252,8 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         )),
     }
 
-    let conf = &arguments.mosquitto_conf;
-    let asked_1883 = arguments.port == 1883 || arguments.password_listener && arguments.password_port == 1883;
-    let keeps_1883 = others.open_nothing() && !asked_1883;
-    let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin)
-        + if keeps_1883 { texts::LOCAL_KEPT } else { texts::LOCAL_OFFERED };
-    let (before, after) = lines::wanted(output, &arguments, &text, &folder)?;
     let change = Change::new(conf, before, after, edits)?;
-    change.make(output)?;
+    change.make(output, &held)?;
     step(conf, "the lines for Mosquitto", if change.is_ours() { Wrote::New } else { Wrote::Kept });
     for objection in others.objections() {
         output.warn(&objection);
@@ -270,14 +275,10 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         closes_1883: (others.setup().is_none() || others.open_nothing()) && !neighbours::opens(conf, 1883),
         keeps_1883: keeps_1883 && neighbours::opens(conf, 1883),
     };
-    if let Some(way) = Way::find(&arguments)
-        && way.agreed(&arguments)?
-    {
+    if let Some(way) = way {
         let wanted = Wanted { state: &state, certificate: &pair::leaf(&certificate)? };
-        let status = restart::restart(output, &way, &change, &wanted)?;
+        let status = restart::restart(output, &way, &change, &wanted, &held)?;
         done.guarded = Some(Guarded { plugin: status.plugin, devices: status.in_force.devices });
-    } else if arguments.restart {
-        output.warn("nothing here restarts Mosquitto: no systemd runs, and --restart-command is not given");
     }
     made.stay();
     output.result(&done, &done)?;

@@ -20,6 +20,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod files;
+mod held;
 mod import;
 mod init;
 mod input;

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{
     Answer, consent,
     doctor::Door,
+    held::Held,
     init::{MOSQUITTO_CONF, Neighbours, restored, told},
     output::{Failure, Outcome, Output},
     shell,
@@ -113,6 +114,8 @@ fn is_one_of_ours(conf: &Path) -> Result<(), Failure> {
 fn put_aside(conf: &Path, aside: &Path, back: &Plan) -> Result<Vec<PathBuf>, Failure> {
     let locks = Locked::all(iter::once(conf).chain(back.paths()))?;
     let others = locks.get(1..).unwrap_or_default();
+    // It is done in an instant, and half of it would have to be done again.
+    let _held = Held::begin()?;
     let moved = || -> io::Result<()> {
         fs::set_permissions(conf, Permissions::from_mode(0o644))?;
         fs::rename(conf, aside)?;

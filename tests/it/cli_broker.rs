@@ -2,11 +2,13 @@
 
 use std::fs;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     cli_site::Site,
     cli_support::Home,
     pki_support::{accepts, judged_by_gnutls, run, verify},
-    support::{Client, Login},
+    support::{Client, Login, Outcome, wait_for},
 };
 
 /// The key belongs to the certificate, and others accept it under this name.
@@ -138,6 +140,17 @@ broker_test!(a_running_broker_shows_the_new_one_or_the_old_one_comes_back, |kind
     let tls = |files: Vec<(String, Vec<u8>)>| {
         files.into_iter().filter(|(name, _)| name.starts_with("etc/tls/")).collect::<Vec<_>>()
     };
+    assert!(tls(home.files()) == tls(before.clone()), "not the old ones");
+    // The same for whoever waits no longer.
+    let renewing = home.cmd(&[&renew[..], &["touch told"]].concat()).spawn();
+    assert!(wait_for(|| home.path("told").exists().then_some(())).is_some());
+    kill_process(Pid::from_child(&renewing), Signal::INT).unwrap();
+    let stopped = Outcome::of(renewing);
+    assert_eq!((stopped.status, &*stopped.stdout), (Some(2), ""), "{stopped:?}");
+    assert!(
+        stopped.stderr.contains("stopped by SIGINT") && stopped.stderr.contains("back in place"),
+        "{stopped:?}"
+    );
     assert!(tls(home.files()) == tls(before), "not the old ones");
     broker.reload();
     drop(Client::welcome(&door, &Login::new("lamp")));

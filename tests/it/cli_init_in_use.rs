@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     cli_support::Home,
     doctor_support::run_script,
-    support::{Broker, Client, Conf, Door, Kind, Login, Outcome, Publish, Refused, wait_for},
+    support::{Broker, Client, Cmd, Conf, Door, Kind, Login, Outcome, Publish, Refused, wait_for},
 };
 
 const NOT_AUTHORIZED: u8 = 0x87;
@@ -85,7 +85,7 @@ impl Live {
 
     /// Starts it, and waits until this port answers.
     #[track_caller]
-    fn start(&self, port: u16) {
+    pub(crate) fn start(&self, port: u16) {
         run_script(self.home.dir(), "sh restart.sh");
         let answers = || TcpStream::connect(SocketAddr::from((self.address(), port))).ok();
         assert!(wait_for(answers).is_some(), "it does not start\n{}", self.log());
@@ -100,9 +100,13 @@ impl Live {
     }
 
     pub(crate) fn init(&self, more: &[&str]) -> Outcome {
+        self.init_cmd(more).run()
+    }
+
+    pub(crate) fn init_cmd(&self, more: &[&str]) -> Cmd {
         let address = self.address().to_string();
         let own = ["--mosquitto-conf", "conf.d/citronella.conf", "--listen", &*address];
-        self.home.init(&[&own[..], more].concat()).run()
+        self.home.init(&[&own[..], more].concat())
     }
 
     /// The same, and the broker is started anew.
@@ -114,7 +118,7 @@ impl Live {
         fs::read_to_string(self.home.path("pid")).ok()?.trim().parse().ok()
     }
 
-    fn lines(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn lines(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = self.home.files();
         files.retain(|(name, _)| name.ends_with(".conf"));
         files

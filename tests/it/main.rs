@@ -68,6 +68,7 @@ mod cli_import_prove;
 mod cli_init;
 mod cli_init_in_use;
 mod cli_init_refusals;
+mod cli_init_stopped;
 mod cli_init_undone;
 mod cli_password;
 mod cli_password_import;

@@ -13,14 +13,17 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
+use crate::held::Held;
+
 /// Until a broker that reloads shows its new certificate.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// For one connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Waits until the broker shows this certificate (DER); what it showed last, in words, if it never does.
-pub(crate) fn shows(address: SocketAddr, wanted: &[u8]) -> Result<(), String> {
+/// Waits until the broker shows this certificate (DER); what it showed last, in words, if it never does, or a signal
+/// came meanwhile.
+pub(crate) fn shows(address: SocketAddr, wanted: &[u8], held: &Held) -> Result<(), String> {
     let begun = Instant::now();
     loop {
         let said = match leaf(address) {
@@ -29,7 +32,7 @@ pub(crate) fn shows(address: SocketAddr, wanted: &[u8]) -> Result<(), String> {
             Ok(None) => "it shows no certificate".to_owned(),
             Err(error) => error,
         };
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > PATIENCE || held.came().is_some() {
             return Err(said);
         }
         std::thread::sleep(PAUSE);

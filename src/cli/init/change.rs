@@ -16,6 +16,7 @@ use citronella::{
 
 use crate::{
     files::{Files, Mode},
+    held::Held,
     output::{Failure, Output},
 };
 
@@ -59,15 +60,17 @@ impl Change {
         self.after.is_some()
     }
 
-    /// Makes the change; one that fails is taken back.
-    pub(super) fn make(&self, output: &Output) -> Result<(), Failure> {
+    /// Makes the change; one that fails, or is stopped by a signal, is taken back.
+    pub(super) fn make(&self, output: &Output, held: &Held) -> Result<(), Failure> {
         let Some((own, others)) = self.locks.split_first() else { return Ok(()) };
         let made = || -> Result<Vec<PathBuf>, Failure> {
             // Ours first: the other way round nobody would guard what those lines have guarded.
             if let Some(text) = &self.after {
                 own.replace_as(text.as_bytes(), 0o644, None)?;
             }
-            Ok(self.edits.apply_locked(others)?)
+            let kept = self.edits.apply_locked(others)?;
+            held.check()?;
+            Ok(kept)
         };
         match made() {
             Ok(kept) => {

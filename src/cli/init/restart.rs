@@ -4,9 +4,12 @@ use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::{
+        fs::{MetadataExt as _, OpenOptionsExt as _},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,11 +19,16 @@ use citronella::{
     status::{self, Status, now_ms},
 };
 use jiff::Timestamp;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::{Arguments, change::Change, neighbours};
 use crate::{
     broker::{shows, without_secrets},
     consent,
+    held::Held,
     output::{Failure, Output},
 };
 
@@ -40,8 +48,24 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// None where it is up to people.
-    pub(super) fn find(arguments: &Arguments) -> Option<Self> {
+    /// None where it is up to people, or not to be done now.
+    pub(super) fn agreed(output: &Output, arguments: &Arguments) -> Result<Option<Self>, Failure> {
+        let Some(way) = Self::find(arguments) else {
+            if arguments.restart {
+                output.warn(
+                    "nothing here restarts Mosquitto: no systemd runs, and --restart-command is not given",
+                );
+            }
+            return Ok(None);
+        };
+        if arguments.restart || arguments.no_restart || !consent::possible() {
+            return Ok(arguments.restart.then_some(way));
+        }
+        let question = "Restart Mosquitto once its lines are written? From then on it is guarded.";
+        Ok(consent::ask(question, "", "")?.then_some(way))
+    }
+
+    fn find(arguments: &Arguments) -> Option<Self> {
         if let Some(command) = &arguments.restart_command {
             return Some(Self::Command(command.clone()));
         }
@@ -51,15 +75,8 @@ impl Way {
         systemd.then_some(Self::Systemd)
     }
 
-    /// Whether it is to be done now.
-    pub(super) fn agreed(&self, arguments: &Arguments) -> Result<bool, Failure> {
-        if arguments.restart || arguments.no_restart || !consent::possible() {
-            return Ok(arguments.restart);
-        }
-        consent::ask("Restart Mosquitto now? From then on it is guarded.", "", "")
-    }
-
-    fn go(&self) -> Result<(), String> {
+    /// Runs it to its end. A signal ends it, if one may.
+    fn go(&self, held: Option<&Held>) -> Result<(), String> {
         let mut command = match self {
             Self::Systemd => {
                 let mut systemctl = Command::new("systemctl");
@@ -72,14 +89,46 @@ impl Way {
                 shell
             }
         };
-        let told = without_secrets(&mut command).output().map_err(|error| error.to_string())?;
-        if told.status.success() {
+        let (status, said) = run(without_secrets(&mut command), held).map_err(|error| error.to_string())?;
+        if status.is_some_and(|status| status.success()) {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&told.stderr);
         let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given");
         Err(format!("the restart failed: {said}"))
     }
+}
+
+/// Its status, if it did not have to be left to itself, and what it said on its standard error.
+fn run(command: &mut Command, held: Option<&Held>) -> io::Result<(Option<ExitStatus>, String)> {
+    // A file: a pipe would stay open as long as a broker that was started lives.
+    let mut said = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
+    if held.is_none() {
+        // Ctrl-C goes to all in the foreground.
+        command.process_group(0);
+    }
+    let mut child = command.spawn()?;
+    let mut asked: Option<Instant> = None;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if asked.is_some_and(|asked| asked.elapsed() > SOON) {
+            break None;
+        }
+        if asked.is_none() && held.and_then(Held::came).is_some() {
+            if let Ok(id) = i32::try_from(child.id()) {
+                // It may have ended just now.
+                let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+            }
+            asked = Some(Instant::now());
+        }
+        thread::sleep(PAUSE);
+    };
+    let mut text = Vec::new();
+    said.seek(SeekFrom::Start(0))?;
+    said.take(MAX_LOG_BYTES).read_to_end(&mut text)?;
+    Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// What is looked for after the restart.
@@ -93,28 +142,35 @@ pub(super) struct Wanted<'a> {
 ///
 /// # Errors
 ///
-/// The broker did not come up guarded; what was before is in force again.
+/// The broker did not come up guarded, or a signal came before it had; what was before is in force again.
 pub(super) fn restart(
     output: &Output,
     way: &Way,
     change: &Change,
     wanted: &Wanted<'_>,
+    held: &Held,
 ) -> Result<Status, Failure> {
     let log = Log::now(&change.conf);
     let begun_ms = now_ms();
     output.say(&"Restarting Mosquitto …");
-    let came = way.go().and_then(|()| up((&change.conf, &log), wanted, begun_ms));
+    let came = way.go(Some(held)).and_then(|()| up((&change.conf, &log), wanted, begun_ms, held));
     let why = match came {
         Ok(status) => return Ok(status),
         Err(why) => why,
     };
+    let stopped = held.came();
+    let why = match stopped {
+        Some(name) => format!("stopped by {name} before the broker was up and guarded"),
+        None => format!("the broker did not come up guarded: {why}"),
+    };
     let mut failure = if change.is_empty() {
-        Failure::new(format!("the broker did not come up guarded: {why}. This run has changed none of its lines, so none were put back"))
+        Failure::new(format!("{why}. This run has changed none of its lines, so none were put back"))
             .help("`citronella uninstall` takes the guard away, also what an earlier run has left")
     } else {
+        output.say(&"Putting back what was before …");
         let errors = change.put_back();
         // Whatever went wrong: without it the broker may be down.
-        let again = match way.go() {
+        let again = match way.go(None) {
             Ok(()) => "and the broker was started with it".to_owned(),
             Err(why) => format!("and yet {why}: the broker may be down"),
         };
@@ -123,9 +179,12 @@ pub(super) fn restart(
         } else {
             "The former configuration could not be put back whole"
         };
-        let failure = format!("the broker did not come up guarded: {why}. {back}, {again}");
+        let failure = format!("{why}. {back}, {again}");
         errors.into_iter().fold(Failure::new(failure), Failure::help)
     };
+    if stopped.is_some() {
+        return Err(failure);
+    }
     // Only now: the log is the broker's, and nothing about it may be in the way of what was there.
     for line in log.telling() {
         failure = failure.help(format!("its log: {line}"));
@@ -134,7 +193,7 @@ pub(super) fn restart(
 }
 
 /// The plugin runs, and a listener of ours shows our certificate.
-fn up((conf, log): (&Path, &Log), wanted: &Wanted<'_>, begun_ms: u64) -> Result<Status, String> {
+fn up((conf, log): (&Path, &Log), wanted: &Wanted<'_>, begun_ms: u64, held: &Held) -> Result<Status, String> {
     let begun = Instant::now();
     let status = loop {
         let running = status::is_running(wanted.state).unwrap_or(false);
@@ -148,13 +207,14 @@ fn up((conf, log): (&Path, &Log), wanted: &Wanted<'_>, begun_ms: u64) -> Result<
         if !running && begun.elapsed() > SOON && log.new_text().is_some_and(|text| text.contains("Error:")) {
             return Err("it has ended".to_owned());
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > PATIENCE || held.came().is_some() {
             return Err(format!("the plugin has not started within {} s", PATIENCE.as_secs()));
         }
         thread::sleep(PAUSE);
     };
     if let Some(listener) = neighbours::own_listeners(conf).iter().find(|listener| listener.has_tls()) {
-        shows(address(listener), wanted.certificate).map_err(|why| format!("{}: {why}", listener.name()))?;
+        shows(address(listener), wanted.certificate, held)
+            .map_err(|why| format!("{}: {why}", listener.name()))?;
     }
     if status::is_running(wanted.state).unwrap_or(false) {
         Ok(status)

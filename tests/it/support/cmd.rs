@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::Write as _,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -24,6 +25,19 @@ pub(crate) struct Outcome {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// What one comes to that was started.
+    #[track_caller]
+    pub(crate) fn of(child: Child) -> Self {
+        let output = child.wait_with_output().unwrap();
+        Self {
+            status: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 impl Cmd {
@@ -65,6 +79,12 @@ impl Cmd {
         self
     }
 
+    /// In a process group of its own, as a shell starts it: Ctrl-C goes to all in it.
+    pub(crate) fn group(mut self) -> Self {
+        self.command.process_group(0);
+        self
+    }
+
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
@@ -95,12 +115,7 @@ impl Cmd {
         let mut child = self.spawn();
         // A command that does not read its input may be gone already; that is its own affair.
         let _ = child.stdin.take().unwrap().write_all(&stdin);
-        let output = child.wait_with_output().unwrap();
-        Outcome {
-            status: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Outcome::of(child)
     }
 
     /// Runs it and expects status 0; its standard output.
