@@ -277,7 +277,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     };
     if let Some(way) = way {
         let wanted = Wanted { state: &state, certificate: &pair::leaf(&certificate)? };
-        let status = restart::restart(output, &way, &change, &wanted, &held)?;
+        let status = restart::restart(output, &way, &change, (&wanted, &held))?;
         done.guarded = Some(Guarded { plugin: status.plugin, devices: status.in_force.devices });
     }
     made.stay();

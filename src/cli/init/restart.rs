@@ -147,8 +147,7 @@ pub(super) fn restart(
     output: &Output,
     way: &Way,
     change: &Change,
-    wanted: &Wanted<'_>,
-    held: &Held,
+    (wanted, held): (&Wanted<'_>, &Held),
 ) -> Result<Status, Failure> {
     let log = Log::now(&change.conf);
     let begun_ms = now_ms();
