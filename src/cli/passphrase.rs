@@ -113,6 +113,12 @@ impl KeyPassphrase {
         }
     }
 
+    /// Whether there is to be one. Asks nobody.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let given = self.key_passphrase_file.is_some() || self.key_passphrase_fd.is_some();
+        given || self.key_passphrase || self.known.is_some() || env::var_os(KEY_VARIABLE).is_some()
+    }
+
     /// The passphrase for a device's key, if there is to be one.
     pub(crate) fn choose(&self) -> Result<Option<Secret>, Failure> {
         if let Some(known) = &self.known {

@@ -57,6 +57,7 @@ mod cli_check_warnings;
 mod cli_confirm;
 mod cli_device;
 mod cli_device_import;
+mod cli_device_import_again;
 mod cli_diff;
 mod cli_examples;
 mod cli_explain;

@@ -89,6 +89,11 @@ impl IssueOptions {
         self.hand_over.request(name, KeySource::New(self.key, &self.key_passphrase))
     }
 
+    /// Whether the devices' keys are to be encrypted.
+    pub(crate) fn encrypts(&self) -> bool {
+        self.key_passphrase.is_wanted()
+    }
+
     /// Asks for the passphrases: of the authority's key, and for the devices' keys if they are to have one.
     pub(crate) fn unlock(&self, authority: Authority) -> Result<(Box<Issuer>, Option<Secret>), Failure> {
         let passphrase = self.key_passphrase.choose()?;

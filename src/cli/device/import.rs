@@ -25,6 +25,7 @@ use crate::{
 use plan::{Plan, Todo};
 
 mod compare;
+mod found;
 mod plan;
 mod work;
 
@@ -64,6 +65,8 @@ struct Told {
     credentials: &'static str,
     /// Where its credentials are.
     folder: Option<PathBuf>,
+    /// An earlier run has made them: the key and the password are those that lay there.
+    taken_up: bool,
     serial: Option<String>,
     sha256: Option<String>,
     not_after: Option<String>,
@@ -85,7 +88,7 @@ impl fmt::Display for Imported<'_> {
         if self.dry_run {
             for told in self.devices.iter().filter(|told| told.outcome != Outline::There) {
                 let verb = if told.outcome == Outline::Completed { "complete" } else { "register" };
-                let begun = if told.sha256.is_some() { ", made by an earlier run" } else { "" };
+                let begun = if told.taken_up { ", made by an earlier run" } else { "" };
                 writeln!(f, "{verb}  {}  {}{begun}", told.name, told.credentials)?;
             }
         }
@@ -100,6 +103,16 @@ impl fmt::Display for Imported<'_> {
         }
         if there > 0 {
             write!(f, ", {there} {} there already", if there == 1 { "is" } else { "are" })?;
+        }
+        let taken_up = self.devices.iter().filter(|told| told.taken_up).count();
+        if taken_up > 0 && !self.dry_run {
+            let keys = if taken_up == 1 { "key or password" } else { "keys or passwords" };
+            write!(
+                f,
+                "\n{} taken up from an earlier run, with the {keys} in {} (--force makes new ones)",
+                devices(taken_up),
+                if taken_up == 1 { "its folder" } else { "their folders" }
+            )?;
         }
         match self.devices.iter().filter_map(|told| told.folder.as_deref()?.parent()).next() {
             Some(out) if !self.dry_run => {

@@ -1,11 +1,6 @@
 //! What an import is to do, and everything that keeps it from being done.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use citronella::{
     clock::UnixSeconds,
@@ -21,7 +16,6 @@ use citronella::{
         Certificates, Device, Fingerprint, Password,
         edit::{NewCertificate, NewCertificates, NewDevice},
     },
-    secret::Secret,
     snapshot::Snapshot,
 };
 use jiff::Timestamp;
@@ -29,9 +23,10 @@ use jiff::Timestamp;
 use super::{
     Import, Outline, Told,
     compare::{Standing, compare},
+    found::{self, Found},
 };
 use crate::{
-    cert, check,
+    check,
     device::sheet::{self, Certificate, Credentials, Row},
     output::{Failure, Output},
     registry,
@@ -66,10 +61,12 @@ pub(super) struct Todo {
     is_listed: bool,
 }
 
-/// Credentials in a folder that the registry does not have.
-pub(super) struct Found {
-    pub(super) entry: Option<Entry>,
-    pub(super) password: Option<PasswordHash>,
+/// Where a device's credentials go, or are.
+#[derive(Default)]
+pub(super) struct Place {
+    folder: Option<PathBuf>,
+    /// They lay there.
+    taken_up: bool,
 }
 
 impl Todo {
@@ -106,6 +103,10 @@ impl Todo {
         };
         let password = password.map(|hash| Password { hash, generated: true });
         NewDevice { certificates, password, ..self.row.device.clone() }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { folder: self.folder.clone(), taken_up: self.found.is_some() }
     }
 
     pub(super) fn outline(&self) -> Outline {
@@ -159,19 +160,19 @@ impl Plan {
     pub(super) fn told(&self) -> Vec<Told> {
         let todo = self.todo.iter().map(|todo| {
             let entry = todo.found.as_ref().and_then(|found| found.entry.as_ref());
-            self.tell((&todo.row, todo.outline()), todo.folder.clone(), entry)
+            self.tell((&todo.row, todo.outline()), todo.place(), entry)
         });
         todo.chain(self.told_there()).collect()
     }
 
     pub(super) fn told_there(&self) -> impl Iterator<Item = Told> {
-        self.there.iter().map(|row| self.tell((row, Outline::There), None, None))
+        self.there.iter().map(|row| self.tell((row, Outline::There), Place::default(), None))
     }
 
     pub(super) fn tell(
         &self,
         (row, outcome): (&Row, Outline),
-        folder: Option<PathBuf>,
+        Place { folder, taken_up }: Place,
         entry: Option<&Entry>,
     ) -> Told {
         let made = entry.and_then(|entry| entry.certificate.as_ref());
@@ -181,6 +182,7 @@ impl Plan {
             outcome,
             credentials: row.credentials.word(),
             folder,
+            taken_up,
             serial: entry.map(|entry| entry.serial.clone()),
             sha256: made.map(|made| made.sha256.clone()),
             not_after: made.map(|made| made.period.not_after.to_string()),
@@ -272,7 +274,13 @@ impl Draft<'_> {
                 present => {
                     // Who replaces wants nothing that lay there: its key may be the reason.
                     if import.certificate.on_existing() == OnExisting::Refuse {
-                        todo.found = self.found(todo, &folder);
+                        match found::look((self.snapshot, self.authority), import, todo, &folder) {
+                            Ok(found) => todo.found = found,
+                            Err(objection) => {
+                                self.mistake(&todo.row, objection.message, Some(objection.help));
+                                continue;
+                            }
+                        }
                     }
                     if let (None, Err(error)) = (&todo.found, present) {
                         let help = match error {
@@ -286,28 +294,6 @@ impl Draft<'_> {
             todo.folder = Some(folder);
         }
         Ok(())
-    }
-
-    /// What an interrupted run has put in the folder, if that is all there is to be.
-    fn found(&self, todo: &Todo, folder: &Path) -> Option<Found> {
-        let name = &todo.row.name;
-        let file = |extension| folder.join(bundle::folder_name(name)).with_added_extension(extension);
-        let mut found = Found { entry: None, password: None };
-        if todo.wants_certificate() {
-            let entry = cert::in_folder(self.authority?, folder, name)?;
-            let fingerprint: Fingerprint = entry.certificate.as_ref()?.sha256.parse().ok()?;
-            let refused = |device: &Device| device.revoked().contains(&fingerprint);
-            if !file("key").is_file() || self.snapshot.device(name.as_str()).is_some_and(refused) {
-                return None;
-            }
-            found.entry = Some(entry);
-        }
-        if todo.row.credentials.password {
-            let text = Secret::new(fs::read(file("password")).ok()?);
-            let line = text.expose().strip_suffix(b"\n")?;
-            found.password = Some(PasswordHash::of_generated(line).ok()?);
-        }
-        Some(found)
     }
 
     /// Loads everything as it is going to be, with credentials that stand for those to come; what is wrong with a

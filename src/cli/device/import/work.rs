@@ -87,10 +87,11 @@ pub(super) fn carry_out(
         progress.step(todo.len());
     }
     drop(progress);
-    let told =
-        plan.todo.iter().zip(&done).map(|(todo, new)| {
-            plan.tell((&todo.row, todo.outline()), todo.folder.clone(), new.entry.as_ref())
-        });
+    let told = plan
+        .todo
+        .iter()
+        .zip(&done)
+        .map(|(todo, new)| plan.tell((&todo.row, todo.outline()), todo.place(), new.entry.as_ref()));
     Ok(told.chain(plan.told_there()).collect())
 }
 
