@@ -142,7 +142,7 @@ broker_test!(a_running_broker_shows_the_new_one_or_the_old_one_comes_back, |kind
     };
     assert!(tls(home.files()) == tls(before.clone()), "not the old ones");
     // The same for whoever waits no longer.
-    let renewing = home.cmd(&[&renew[..], &["touch told"]].concat()).spawn();
+    let renewing = home.cmd(&[&renew[..], &["touch told"]].concat()).attended().spawn();
     assert!(wait_for(|| home.path("told").exists().then_some(())).is_some());
     kill_process(Pid::from_child(&renewing), Signal::INT).unwrap();
     let stopped = Outcome::of(renewing);

@@ -24,7 +24,7 @@ fn welcomes(live: &Live) {
 /// `init` that starts the broker anew by a script, in which each call writes a line to `tries`.
 fn init(live: &Live, restart: &str) -> Cmd {
     live.home.write("again.sh", format!("echo >> tries\n{restart}"));
-    live.init_cmd(&["--import", "--yes", "--restart", "--restart-command", "sh again.sh"]).group()
+    live.init_cmd(&["--import", "--yes", "--restart", "--restart-command", "sh again.sh"]).attended()
 }
 
 /// Until the new lines are there and the first restart has begun.

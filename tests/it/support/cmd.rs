@@ -79,10 +79,22 @@ impl Cmd {
         self
     }
 
-    /// In a process group of its own, as a shell starts it: Ctrl-C goes to all in it.
-    pub(crate) fn group(mut self) -> Self {
-        self.command.process_group(0);
-        self
+    /// As a shell at a terminal starts it: in a process group of its own, and signals end it, whatever whoever runs the
+    /// tests has made of them.
+    pub(crate) fn attended(self) -> Self {
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT,TERM,HUP").arg(self.command.get_program());
+        command.args(self.command.get_args()).process_group(0);
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        Self { command, stdin: self.stdin }
     }
 
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
