@@ -17,7 +17,9 @@ use serde_json::Value;
 
 use crate::{
     cli_support::Home,
-    support::{Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, refused_once, wait_for},
+    support::{
+        Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, compiled, refused_once, wait_for,
+    },
 };
 
 const FAULTS: [&str; 3] = ["full", "broken", "readonly"];
@@ -25,19 +27,7 @@ const FAULTS: [&str; 3] = ["full", "broken", "readonly"];
 /// What makes the disk fail, for `LD_PRELOAD`.
 fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let (shim, new) = (folder.join("faults.so"), folder.join(format!("faults-{}.so", process::id())));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/faults.c");
-        let output = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .args([&new, &source])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        fs::rename(new, &shim).unwrap();
-        shim
-    })
+    SHIM.get_or_init(|| compiled("faults.c", "faults.so", &["-shared", "-fPIC"]))
 }
 
 /// The switch of the faults; off while it lives on nobody's word.

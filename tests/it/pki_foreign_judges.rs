@@ -10,17 +10,17 @@ use serde_json::Value;
 use crate::pki_support::{House, accepts, refuses, run};
 
 /// An authority with a broker, a device, and a device that is revoked; certificates and the list in files.
-struct Fleet {
-    house: House,
-    broker: PathBuf,
-    lamp: PathBuf,
-    lost: PathBuf,
+pub(crate) struct Fleet {
+    pub(crate) house: House,
+    pub(crate) broker: PathBuf,
+    pub(crate) lamp: PathBuf,
+    pub(crate) lost: PathBuf,
     /// DER.
     list: PathBuf,
 }
 
 impl Fleet {
-    fn new(authority: KeyKind, leaf: KeyKind) -> Self {
+    pub(crate) fn new(authority: KeyKind, leaf: KeyKind) -> Self {
         let mut house = House::new(authority);
         let broker = house.broker(&["broker.lan", "192.168.1.7"], leaf);
         let broker = house.file("broker.crt", broker.chain_pem());
@@ -37,17 +37,17 @@ impl Fleet {
         Self { house, broker, lamp, lost, list }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.house.folder.path().join(name)
     }
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// Keys of the authority and of what it signs; Ed25519 is left out where the judge does not know it.
-const KINDS: [(KeyKind, KeyKind); 3] =
+pub(crate) const KINDS: [(KeyKind, KeyKind); 3] =
     [(KeyKind::P256, KeyKind::P256), (KeyKind::P384, KeyKind::Rsa2048), (KeyKind::Rsa3072, KeyKind::P256)];
 
 #[test]

@@ -73,6 +73,26 @@ fn another_program_on_the_port_and_silence_are_told_apart() {
     assert!(said["cause"]["message"].as_str().unwrap().contains("within a second"), "{said:#}");
 }
 
+/// What brokers seldom say, byte by byte. SOURCE: MQTT 5.0 section 3.2, MQTT 3.1.1 section 3.2.
+#[test]
+fn every_answer_to_a_log_in_has_its_cause() {
+    let answers: [(&[u8], &str, &str); 8] = [
+        (b"\x20\x02\0\x01", "mqtt-version", "does not speak MQTT 5.0"),
+        (b"\x20\x03\0\x84\0", "mqtt-version", "does not speak MQTT 5.0"),
+        (b"\x20\x03\0\x85\0", "client-id", "--client-id"),
+        (b"\x20\x03\0\x88\0", "not-now", "wait a minute"),
+        (b"\x20\x03\0\x89\0", "not-now", "wait a minute"),
+        (b"\x20\x03\0\x97\0", "not-now", "quota"),
+        (b"\x20\x03\0\x8a\0", "banned", "locked this client out"),
+        (b"\x20\x03\0\x80\0", "refused", "mosquitto.log"),
+    ];
+    for (bytes, code, says) in answers {
+        let said = probe(&format!("mqtt://{}", port_that_says(bytes)), &["--timeout", "10"]);
+        assert_eq!(said["cause"]["code"], code, "{bytes:?}: {said:#}");
+        assert!(said["cause"].to_string().contains(says), "{bytes:?}: {said:#}");
+    }
+}
+
 /// `openssl s_server`, ended when this is dropped.
 struct Server(Child);
 

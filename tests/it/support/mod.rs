@@ -5,6 +5,7 @@
 
 mod address;
 mod broker;
+mod cc;
 mod certs;
 mod client;
 mod cmd;
@@ -18,6 +19,7 @@ mod verdict;
 mod wire;
 
 pub(crate) use broker::{Broker, Refusing};
+pub(crate) use cc::compiled;
 pub(crate) use certs::{Authority, Credential};
 pub(crate) use client::{Client, Gone, Message, Publish, Refused};
 pub(crate) use cmd::{Cmd, Outcome};
