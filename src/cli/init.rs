@@ -17,6 +17,7 @@ use citronella::{
 
 mod change;
 mod done;
+mod dynsec;
 mod edits;
 mod lines;
 mod neighbours;
@@ -161,6 +162,10 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     }
     ports.extend(arguments.password_listener.then_some(arguments.password_port));
     refusals::opens_more(&others, &arguments, &config)?;
+    let asked = !arguments.no_import && !arguments.mosquitto_conf.exists();
+    if let Some(who) = neighbours::locked_out(&others).filter(|_| asked) {
+        output.warn(&who);
+    }
     let imported = take_over(output, &others, &arguments, (&config, &registry, &state))?;
     let edits = edits::agreed(output, &others, &ports, &arguments)?;
 

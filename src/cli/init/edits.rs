@@ -10,7 +10,7 @@ use citronella::{
     mosquitto_conf::{self, Directive},
 };
 
-use super::{Arguments, neighbours::Neighbours};
+use super::{Arguments, dynsec::Dynsec, neighbours::Neighbours};
 use crate::{
     consent,
     output::{Failure, Output},
@@ -47,6 +47,7 @@ pub(super) fn agreed(
         }
     }
     wrong.extend(mosquitto_conf::identity_options(lines));
+    wrong.extend(Dynsec::of(lines).lines);
     for listener in taken {
         wrong.extend(listener.line.iter().chain(&listener.directives));
     }
@@ -60,7 +61,7 @@ pub(super) fn agreed(
     if plan.is_empty() {
         return Ok(plan);
     }
-    output.say(&"With these lines the broker would not start, or not ask the plugin. They become comments:");
+    output.say(&"With these lines the broker would not start, or not ask the plugin, or not it alone. They become comments:");
     output.say(&plan);
     let agreed = arguments.yes
         || consent::ask(

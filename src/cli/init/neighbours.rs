@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::dynsec::Dynsec;
 use citronella::{
     doctor::{Listener, Setup, is_ours, is_plugin},
     mosquitto_conf::{self, Directive, Reading},
@@ -49,9 +50,20 @@ impl Neighbours {
         self.setup().is_some_and(|setup| setup.listeners.iter().any(|listener| is_open_to(listener, listen)))
     }
 
+    /// Under `per_listener_settings`: by which nobody comes in without a name. Those for this machine alone count only where
+    /// there are no others.
+    pub(super) fn closed_to_strangers(&self) -> Vec<&Listener> {
+        let Some(setup) = self.setup().filter(|setup| setup.per_listener) else { return Vec::new() };
+        let outside = setup.listeners.iter().any(|listener| !listener.is_local());
+        let counts = |listener: &&Listener| !outside || !listener.is_local();
+        setup.listeners.iter().filter(counts).filter(|listener| !lets_in(listener)).collect()
+    }
+
     /// A sentence for each line that lets others decide once our file is there, and that is left to people.
     pub(super) fn objections(&self) -> Vec<String> {
-        let plugins = self.lines().iter().filter(|line| is_plugin(line) && !is_ours(line));
+        let put_aside = Dynsec::of(self.lines()).lines;
+        let is_other = |line: &&Directive| is_plugin(line) && !is_ours(line) && !put_aside.contains(line);
+        let plugins = self.lines().iter().filter(is_other);
         plugins
             .map(|line| {
                 format!(
@@ -61,6 +73,26 @@ impl Neighbours {
             })
             .collect()
     }
+}
+
+/// Who is locked out though its own listener lets it in, in a sentence.
+pub(super) fn locked_out(others: &Neighbours) -> Option<String> {
+    let (setup, closed) = (others.setup()?, others.closed_to_strangers());
+    let open: Vec<&Listener> = setup.listeners.iter().filter(|listener| lets_in(listener)).collect();
+    if open.is_empty() || closed.is_empty() {
+        return None;
+    }
+    let names = |all: Vec<&Listener>| all.into_iter().map(Listener::name).collect::<Vec<_>>().join(" and ");
+    Some(format!(
+        "clients come in without a name by {}, and by {} they do not. The plugin does not tell listeners apart: from the restart on \
+         they need a name and a password (`citronella device add NAME --no-certificate`, `citronella password generate NAME`)",
+        names(open),
+        names(closed)
+    ))
+}
+
+fn lets_in(listener: &Listener) -> bool {
+    listener.get("allow_anonymous").is_some_and(|line| mosquitto_conf::is_true(&line.value))
 }
 
 fn read_without(conf: &Path) -> Option<(Vec<Directive>, Setup)> {

@@ -10,20 +10,23 @@ use std::{
 use citronella::{
     diag::Report,
     import::{Choices, File, Imported, Renames, Sources, import},
-    mosquitto_conf::{self, Directive},
+    mosquitto_conf,
 };
 
-use super::{Arguments, neighbours::Neighbours, texts};
+use super::{Arguments, dynsec::Dynsec, neighbours::Neighbours, texts};
 use crate::{
     consent,
     import::{load, read},
     output::{Failure, Output},
+    shell,
 };
 
 /// Who works with the broker as it is.
 pub(super) struct Users {
     acl: Vec<PathBuf>,
     passwords: Vec<PathBuf>,
+    /// Files of the dynamic-security plugin.
+    dynsec: Vec<PathBuf>,
     /// Clients without a name are let in.
     anonymous: bool,
     /// Clients are called what their certificates say.
@@ -51,13 +54,10 @@ impl Users {
             found
         };
         let setup = others.setup()?;
-        let lets_in =
-            |line: Option<&Directive>| line.is_some_and(|line| mosquitto_conf::is_true(&line.value));
         let outside = setup.listeners.iter().any(|listener| !listener.is_local());
         let anonymous = if setup.per_listener {
             // The plugin does not tell listeners apart: nobody may come in where nobody could.
-            let mut listeners = setup.listeners.iter().filter(|listener| !outside || !listener.is_local());
-            listeners.all(|listener| lets_in(listener.get("allow_anonymous")))
+            others.closed_to_strangers().is_empty()
         } else {
             match setup.globals.iter().rfind(|line| line.key == "allow_anonymous") {
                 Some(line) => mosquitto_conf::is_true(&line.value),
@@ -65,7 +65,9 @@ impl Users {
                 None => others.open_nothing(),
             }
         };
-        if others.open_nothing() && !arguments.import && named("password_file").is_empty() {
+        let dynsec = Dynsec::of(others.lines()).files;
+        let has_users_file = !named("password_file").is_empty() || !dynsec.is_empty();
+        if others.open_nothing() && !arguments.import && !has_users_file {
             // A stock broker, which perhaps nobody uses yet.
             return None;
         }
@@ -75,6 +77,7 @@ impl Users {
         let users = Self {
             acl: named("acl_file"),
             passwords,
+            dynsec,
             anonymous: anonymous && !local_only,
             certificates: mosquitto_conf::identity_options(others.lines())
                 .any(|line| line.key == "use_identity_as_username"),
@@ -88,7 +91,8 @@ impl Users {
             outside,
         };
         // Rules alone let nobody in, but for those whom their certificates name.
-        let nobody = users.passwords.is_empty() && !anonymous && !users.certificates;
+        let no_users = users.passwords.is_empty() && users.dynsec.is_empty();
+        let nobody = no_users && !anonymous && !users.certificates;
         (!nobody).then_some(users)
     }
 
@@ -123,6 +127,21 @@ impl Users {
             }
         };
         let (acl, passwords) = (one(&self.acl, "acl_file")?, one(&self.passwords, "password_file")?);
+        let dynsec = one(&self.dynsec, "plugin_opt_config_file")?;
+        let dynsec = dynsec.map(|path| Ok::<_, Failure>((read(&path)?, path))).transpose()?;
+        if let (Some((_, path)), Some(other)) = (&dynsec, acl.as_ref().or(passwords.as_ref())) {
+            return Err(Failure::new(format!(
+                "users and rules are in {} and, for dynamic security, in {}, and one set of rules is made of one",
+                other.display(),
+                path.display()
+            ))
+            .help(format!(
+                "`citronella import --dynsec {} --output DIR` makes settings and registry of the one, and so for the other; put them \
+                 together beside {}, or leave them with `--no-import`",
+                shell::path(path),
+                renames.with_file_name("citronella.toml").display()
+            )));
+        }
         let passwords = passwords.map(|path| Ok::<_, Failure>((read(&path)?, path))).transpose()?;
         let acl = match acl {
             Some(path) => (read(&path)?, path),
@@ -134,9 +153,12 @@ impl Users {
         };
         let file = |(text, path): &(String, PathBuf)| (text.clone(), path.clone());
         let (acl, passwords) = (file(&acl), passwords.as_ref().map(file));
-        let sources = Sources::Files {
-            acl: Some(File { path: &acl.1, text: &acl.0 }),
-            passwords: passwords.as_ref().map(|(text, path)| File { path, text }),
+        let sources = match &dynsec {
+            Some((text, path)) => Sources::Dynsec(File { path, text }),
+            None => Sources::Files {
+                acl: Some(File { path: &acl.1, text: &acl.0 }),
+                passwords: passwords.as_ref().map(|(text, path)| File { path, text }),
+            },
         };
         let choices = Choices { anonymous: self.anonymous, ..Choices::default() };
         let mut report = Report::new();
@@ -262,6 +284,9 @@ impl fmt::Display for Users {
         let mut parts = Vec::new();
         if !self.passwords.is_empty() {
             parts.push(format!("users in {}", paths(&self.passwords)));
+        }
+        if !self.dynsec.is_empty() {
+            parts.push(format!("users and rules of dynamic security in {}", paths(&self.dynsec)));
         }
         if !self.acl.is_empty() {
             parts.push(format!("rules in {}", paths(&self.acl)));
