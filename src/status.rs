@@ -102,6 +102,13 @@ pub enum Attempt {
         /// Why.
         reason: String,
     },
+    /// Somebody goes on writing into a file, and what was read of it may be half of it.
+    Torn {
+        /// When that was said.
+        at_ms: u64,
+        /// Which file.
+        reason: String,
+    },
 }
 
 impl Attempt {

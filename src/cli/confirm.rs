@@ -151,6 +151,7 @@ impl Change {
             Attempt::Waiting { revision, reason, .. } if revision == wanted => {
                 Some(format!("it waits: {reason}"))
             }
+            Attempt::Torn { reason, .. } => Some(format!("it waits: {reason}")),
             Attempt::Loaded { .. } | Attempt::Refused { .. } | Attempt::Waiting { .. } => None,
         }
     }

@@ -261,6 +261,10 @@ fn compare(world: &World, overview: &mut Overview) {
             let message = format!("a change waits: {reason}");
             overview.problem(message, "`systemctl reload mosquitto` if it is meant");
         }
+        Attempt::Torn { reason, .. } => {
+            let message = format!("a change waits: {reason}");
+            overview.problem(message, "whoever writes it: to a new file, and rename that over the old one");
+        }
         Attempt::Loaded { .. } => {
             let other = |files: &Files| files.revision != status.in_force.revision;
             if overview.files.as_ref().is_some_and(other) {

@@ -96,6 +96,9 @@ impl Exam<'_> {
                 format!("sudo citronella --config {} check", config.display()),
             ),
             Attempt::Waiting { reason, .. } => (reason.clone(), "sudo systemctl reload mosquitto".to_owned()),
+            Attempt::Torn { reason, .. } => {
+                (reason.clone(), "write to a new file, and rename that over the old one".to_owned())
+            }
             Attempt::Loaded { .. } => (
                 "the plugin has not seen the change".to_owned(),
                 "sudo systemctl reload mosquitto".to_owned(),

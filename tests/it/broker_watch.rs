@@ -4,7 +4,11 @@ use std::{
     fs::{self, File},
     io::Write as _,
     os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
 };
 
 use citronella::{
@@ -98,7 +102,7 @@ broker_test!(a_file_that_is_written_in_place_counts_when_it_is_whole, |kind| {
     // Half a file, in which the others are missing, for longer than files are left alone after they are closed.
     for part in text.as_bytes().chunks(text.len() / 4) {
         file.write_all(part).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(400));
     }
     drop(file);
     lost.ended();
@@ -300,4 +304,51 @@ broker_test!(two_brokers_with_one_state_folder_do_not_write_over_each_other, |ki
     let status = wait_for(second_says).expect("it keeps away for ever");
     assert_eq!(status.in_force.revision, revision(&fleet));
     assert_eq!(second.log().matches("what is in force cannot be told there").count(), 1);
+});
+
+/// Goes on writing this into a file, without closing it, as long as `body` runs.
+fn while_writing<R>(path: &Path, (text, pause): (&str, Duration), body: impl FnOnce() -> R) -> R {
+    struct Ends<'a>(&'a AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let mut file = File::options().append(true).open(path).unwrap();
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _ends = Ends(&ended);
+        scope.spawn(|| {
+            while !ended.load(Ordering::Acquire) {
+                file.write_all(text.as_bytes()).unwrap();
+                thread::sleep(pause);
+            }
+            file.write_all(b"\n").unwrap();
+        });
+        body()
+    })
+}
+
+broker_test!(whoever_writes_without_an_end_delays_no_other_file_for_long, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    let mut lost = Client::welcome(broker.door("tcp"), &Login::of("lost"));
+    broker.status();
+    // Never closed, and never silent for as long as a writer is waited for.
+    while_writing(&fleet.path("passwd"), ("# more\n", Duration::from_millis(700)), || {
+        fleet.write("devices.toml", &without());
+        lost.ended();
+    });
+    // And who writes so that nothing can be read whole is told of.
+    let told = while_writing(&fleet.path("passwd"), ("#", Duration::from_micros(100)), || {
+        let torn = || broker.status().filter(|status| matches!(&status.attempt, Attempt::Torn { .. }));
+        wait_for(torn).unwrap_or_else(|| panic!("{:?}", broker.status()))
+    });
+    assert!(matches!(told.attempt, Attempt::Torn { reason, .. } if reason.contains("`passwd`")));
+    let line = "`passwd` is being written into without a pause";
+    broker.wait_for_log(line);
+    assert_eq!(broker.log().matches(line).count(), 1);
+    let loaded = || broker.status().filter(|status| matches!(&status.attempt, Attempt::Loaded { .. }));
+    assert!(wait_for(loaded).is_some(), "{:?}", broker.status());
+    broker.wait_for_revision(&revision(&fleet));
 });

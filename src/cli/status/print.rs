@@ -79,7 +79,9 @@ impl Overview {
         let last = match status.attempt {
             Attempt::Loaded { .. } => String::new(),
             Attempt::Refused { at_ms, .. } => format!("; a change failed {} ago", age(self.now, at_ms)),
-            Attempt::Waiting { at_ms, .. } => format!("; a change has waited for {}", age(self.now, at_ms)),
+            Attempt::Waiting { at_ms, .. } | Attempt::Torn { at_ms, .. } => {
+                format!("; a change has waited for {}", age(self.now, at_ms))
+            }
         };
         format!("revision {}, for {since}{last}", status.in_force.revision)
     }

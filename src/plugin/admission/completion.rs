@@ -38,10 +38,10 @@ impl Plugin {
                 break;
             }
         }
-        for (client_id, asker) in admission.waiting.overdue(Instant::now()) {
+        for (client_id, applicant) in admission.waiting.overdue(Instant::now()) {
             self.counters.postponed.add();
             let why = ("postponed", "its hash was not computed within 30 s");
-            self.tell(host, &self.snapshot.load()).not_now(asker.comer(), why);
+            self.tell(host, &self.snapshot.load()).not_now(applicant.comer(), why);
             host.complete(&client_id, false);
         }
         self.counters.queue.set(admission.pool.open_number());

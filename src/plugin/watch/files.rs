@@ -22,8 +22,18 @@ use crate::fs;
 /// How long a file is left alone after it was closed or renamed: several often change together.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// How long a writer may keep a file open and silent before what it has written is taken for all.
-const WRITING: Duration = Duration::from_secs(5);
+/// How long somebody who writes into a file without closing it is waited for.
+struct Grace {
+    /// Since the last that was written: it is taken for all then.
+    silent: Duration,
+    /// Since the first. What is read then counts if nobody wrote meanwhile.
+    most: Duration,
+}
+
+const GRACE: Grace = Grace { silent: Duration::from_secs(5), most: Duration::from_secs(10) };
+
+/// The same where another file has changed and is whole: somebody may be locked out by it.
+const SHORT_GRACE: Grace = Grace { silent: Duration::from_secs(1), most: Duration::from_secs(5) };
 
 /// How long changes that follow each other without a pause may put off that they are looked at.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,8 +56,26 @@ struct Stamp {
 struct Pending {
     first: Instant,
     last: Instant,
-    /// Somebody writes into a file that others read, and has not closed it.
-    writing: bool,
+    /// Something waits besides the files that the events tell of.
+    whole: bool,
+}
+
+/// Somebody who writes into a file that others read, and has not closed it.
+#[derive(Clone, Copy, Debug)]
+struct Writer {
+    first: Instant,
+    last: Instant,
+}
+
+impl Writer {
+    fn new(now: Instant) -> Self {
+        Self { first: now, last: now }
+    }
+
+    /// Until when it is waited for.
+    fn end(&self, grace: &Grace) -> Instant {
+        (self.last + grace.silent).min(self.first + grace.most)
+    }
 }
 
 /// The files that are watched.
@@ -65,7 +93,15 @@ pub(super) struct Files {
     blind: bool,
     pending: Option<Pending>,
     /// Files that somebody writes into, by folder and name.
-    open: HashSet<(WatchDescriptor, OsString)>,
+    open: HashMap<(WatchDescriptor, OsString), Writer>,
+    /// Files that have changed and are closed.
+    whole: HashSet<(WatchDescriptor, OsString)>,
+    /// Somebody who writes where no event tells of it.
+    unseen: Option<Writer>,
+    /// Since when something has changed that was not read whole.
+    unread: Option<Instant>,
+    /// Something was whole when the files were looked at last.
+    hurried: bool,
     /// Somebody wrote into one of them since they were looked at, as far as was listened.
     written: bool,
 }
@@ -81,7 +117,11 @@ impl Files {
             looked: now,
             blind: false,
             pending: None,
-            open: HashSet::new(),
+            open: HashMap::new(),
+            whole: HashSet::new(),
+            unseen: None,
+            unread: None,
+            hurried: false,
             written: false,
         }
     }
@@ -160,7 +200,7 @@ impl Files {
 
     /// Takes in what has happened.
     pub(super) fn listen(&mut self, now: Instant) {
-        let mut happened = false;
+        let (mut happened, mut whole) = (false, false);
         while let Some(Ok(events)) = self.inotify.as_ref().map(Inotify::read_events) {
             for event in events {
                 let lost = event.mask.intersects(
@@ -173,6 +213,7 @@ impl Files {
                 // A watch that we gave up says so, too.
                 let ours = self.watches.contains_key(&event.wd) || event.mask.contains(On::IN_Q_OVERFLOW);
                 happened |= lost && ours;
+                whole |= lost && ours;
                 let Some(name) = event.name else { continue };
                 if !self.watches.get(&event.wd).is_some_and(|names| names.contains(&name)) {
                     continue;
@@ -180,25 +221,30 @@ impl Files {
                 happened = true;
                 self.written |= event.mask.contains(On::IN_MODIFY);
                 // Who makes or fills a file closes it; a folder is whole when it is made.
-                if event.mask.intersects(On::IN_MODIFY | On::IN_CREATE) && !event.mask.contains(On::IN_ISDIR)
-                {
-                    self.open.insert((event.wd, name));
-                } else if !event.mask.contains(On::IN_ATTRIB) {
-                    self.open.remove(&(event.wd, name));
+                let fills = event.mask.intersects(On::IN_MODIFY | On::IN_CREATE);
+                let file = (event.wd, name);
+                if fills && !event.mask.contains(On::IN_ISDIR) {
+                    self.whole.remove(&file);
+                    self.open.entry(file).or_insert(Writer::new(now)).last = now;
+                } else if !event.mask.contains(On::IN_ATTRIB) || !self.open.contains_key(&file) {
+                    self.open.remove(&file);
+                    self.whole.insert(file);
                 }
             }
         }
         if happened {
-            self.note(now, !self.open.is_empty());
+            self.note(now, whole);
         }
         if self.look_in(now).is_zero() {
             self.look(now);
         }
     }
 
-    fn note(&mut self, now: Instant, writing: bool) {
-        let first = self.pending.map_or(now, |pending| pending.first);
-        self.pending = Some(Pending { first, last: now, writing });
+    /// Something has changed; whether it is `whole` though no event tells so of a file.
+    fn note(&mut self, now: Instant, whole: bool) {
+        let before = self.pending.unwrap_or(Pending { first: now, last: now, whole: false });
+        self.pending = Some(Pending { last: now, whole: before.whole || whole, ..before });
+        self.unread.get_or_insert(now);
     }
 
     /// A look at the files: what has changed and then stayed so for a whole round counts, also if nothing told of it.
@@ -206,7 +252,7 @@ impl Files {
         self.looked = now;
         let stamps = self.stamps();
         if self.pending.is_none() && stamps != self.loaded && stamps == self.seen {
-            self.pending = Some(Pending { first: now, last: now, writing: false });
+            self.note(now, true);
         }
         self.seen = stamps;
         if self.pending.is_none() {
@@ -216,7 +262,7 @@ impl Files {
 
     /// They may have changed behind our back.
     pub(super) fn suspect(&mut self, now: Instant) {
-        self.note(now, false);
+        self.note(now, true);
     }
 
     /// Whether it is time to load.
@@ -226,13 +272,32 @@ impl Files {
 
     /// Whether somebody is writing into a file.
     pub(super) fn is_being_written(&self) -> bool {
-        self.pending.is_some_and(|pending| pending.writing)
+        self.pending.is_some() && self.writers().next().is_some()
+    }
+
+    /// The file that somebody goes on writing into for so long that it is time to tell.
+    pub(super) fn endless(&self, now: Instant) -> Option<String> {
+        let long = self.unread.is_some_and(|since| now.saturating_duration_since(since) >= GRACE.most);
+        let name = self.open.keys().next().map(|(_, name)| name.to_string_lossy().into_owned());
+        long.then(|| name.unwrap_or_else(|| "one of the files".to_owned()))
+    }
+
+    /// Whether something has changed that nobody writes into.
+    fn has_whole(&self) -> bool {
+        !self.whole.is_empty() || self.pending.is_some_and(|pending| pending.whole)
+    }
+
+    fn writers(&self) -> impl Iterator<Item = &Writer> {
+        self.open.values().chain(&self.unseen)
     }
 
     /// What was pending is being looked at.
     pub(super) fn begin(&mut self) {
+        self.hurried = self.has_whole();
         self.pending = None;
         self.open.clear();
+        self.whole.clear();
+        self.unseen = None;
         self.written = false;
         let paths = std::mem::take(&mut self.paths);
         self.watch(&paths);
@@ -253,9 +318,16 @@ impl Files {
         });
         if torn && !self.written {
             // Without events nobody tells when it is closed.
+            self.unseen = Some(Writer::new(now));
+            self.note(now, false);
+        }
+        let torn = torn || self.written;
+        if !torn {
+            self.unread = self.pending.map(|pending| pending.first);
+        } else if self.hurried {
             self.note(now, true);
         }
-        torn || self.written
+        torn
     }
 
     /// Whether changes may go unnoticed for a while.
@@ -265,10 +337,10 @@ impl Files {
 
     fn due_in(&self, now: Instant) -> Option<Duration> {
         let pending = self.pending?;
-        let due = if pending.writing {
-            pending.last + WRITING
-        } else {
-            (pending.last + QUIET).min(pending.first + PATIENCE)
+        let grace = if self.has_whole() { SHORT_GRACE } else { GRACE };
+        let due = match self.writers().map(|writer| writer.end(&grace)).max() {
+            None => (pending.last + QUIET).min(pending.first + PATIENCE),
+            Some(end) => end,
         };
         Some(due.saturating_duration_since(now))
     }
@@ -293,42 +365,4 @@ impl Files {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs::File, io::Write as _};
-
-    use super::*;
-
-    #[test]
-    fn half_a_file_is_torn_whenever_its_writer_began() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("devices.toml");
-        std::fs::write(&path, "whole").unwrap();
-        let now = Instant::now();
-        let mut files = Files::new(now);
-        files.watch(std::slice::from_ref(&path));
-        files.listen(now);
-        files.begin();
-        assert!(!files.is_torn(now) && !files.is_due(now), "nobody writes");
-        // After we have listened and before the stamps are taken; and then the writer pauses.
-        let mut file = File::create(&path).unwrap();
-        file.write_all(b"ha").unwrap();
-        files.begin();
-        assert!(files.is_torn(now) && files.is_being_written());
-        file.write_all(b"lf").unwrap();
-        drop(file);
-        files.listen(now);
-        assert!(!files.is_being_written());
-        assert!(files.is_due(now + QUIET));
-        files.begin();
-        assert!(!files.is_torn(now), "it is whole");
-        // All of it while the file is read.
-        files.begin();
-        std::fs::write(&path, "else").unwrap();
-        assert!(files.is_torn(now) && !files.is_being_written() && files.is_due(now + QUIET));
-        // What is renamed over is whole whenever it is read, and read again later.
-        files.begin();
-        std::fs::write(folder.path().join("new"), "other").unwrap();
-        std::fs::rename(folder.path().join("new"), &path).unwrap();
-        assert!(!files.is_torn(now) && files.is_due(now + QUIET));
-    }
-}
+mod tests;

@@ -189,7 +189,7 @@ impl Work {
             loaded = Snapshot::load(&self.world.config, Permissions::Judge);
             rounds += 1;
             if self.files.is_torn(Instant::now()) {
-                return;
+                return self.tell_endless();
             }
             if !self.files.watch_others(&loaded.files) || rounds == 3 {
                 break;
@@ -224,6 +224,18 @@ impl Work {
                 Level::Warning,
                 "the system does not tell of changed files (inotify); they are looked at twice a second",
             );
+        }
+    }
+
+    /// Somebody writes and writes, and nothing can be read whole.
+    fn tell_endless(&mut self) {
+        let Some(file) = self.files.endless(Instant::now()) else { return };
+        if !matches!(self.status.attempt, Attempt::Torn { .. }) {
+            let reason =
+                format!("`{file}` is being written into without a pause, and no change can be read whole");
+            let kept = describe(&self.world.snapshot.load());
+            self.say(Level::Warning, &format!("waiting: {reason}; still in force: {kept}"));
+            self.status.attempt = Attempt::Torn { at_ms: now_ms(), reason };
         }
     }
 
