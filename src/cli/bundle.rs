@@ -87,6 +87,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let name = registry::existing(world, &arguments.device)?;
     let store = store(&arguments)?;
     let packing = arguments.archive.as_deref().map(|file| packing(file, &arguments)).transpose()?;
+    kit::check(&name, arguments.target)?;
     let plain = arguments.plain_key || arguments.target.is_mute();
     if arguments.plain_key && arguments.target.has_store() {
         return Err(Failure::new(format!(

@@ -24,6 +24,8 @@ use crate::{diag::shell_word, ident::DeviceName, secret::Secret};
 
 const CONNECT: &str = "connect.txt";
 const CA: &str = "ca.crt";
+/// Files that are called so stand beside a device's own: `ca.crt` in all folders, `truststore.p12` in those for Java.
+const TAKEN: [&str; 2] = ["ca", "truststore"];
 
 /// Where the broker is, as the device shall call it, and what to try.
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +74,22 @@ pub struct Bundle<'a> {
     pub connect: Try<'a>,
 }
 
-/// The name of the folder for a device; what is hidden or means a folder itself gets its dot spelled out.
+/// The name of the folder for a device, and of its files without their ends. The first character is spelled out where
+/// it would hide the folder, mean another one or an option, where the files of others are called so, and where it looks
+/// as if it were spelled out already: no two devices have the same.
 #[must_use]
 pub fn folder_name(name: &DeviceName) -> String {
-    match name.as_str().strip_prefix(['.', '-']) {
-        Some(rest) if name.as_str().starts_with('.') => format!("%2E{rest}"),
-        Some(rest) => format!("%2D{rest}"),
-        None => name.as_str().to_owned(),
+    let text = name.as_str();
+    let is_spelled_out = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let mut chars = text.chars();
+    match chars.next() {
+        Some('%') if !is_spelled_out(chars.as_str()) => text.to_owned(),
+        Some(first @ ('.' | '-' | '%')) => format!("%{:02X}{}", u32::from(first), chars.as_str()),
+        // A memory stick does not tell capital letters from small ones.
+        Some(first) if TAKEN.iter().any(|taken| text.eq_ignore_ascii_case(taken)) => {
+            format!("%{:02X}{}", u32::from(first), chars.as_str())
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -198,6 +209,8 @@ pub fn connect_line(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -207,6 +220,32 @@ mod tests {
         assert_eq!(folder("."), "%2E");
         assert_eq!(folder("-rf"), "%2Drf");
         assert_eq!(folder("living room"), "living room");
+        assert_eq!(folder("100%"), "100%");
+        assert_eq!(folder("%"), "%");
+    }
+
+    fn name() -> impl Strategy<Value = DeviceName> {
+        let hard = r"(?i)(ca|truststore|connect|%|%2|[.%-]?[.%-](2[e5d])?(25)?(ca|63a)?)";
+        prop_oneof!["[.%a2e-]{1,4}", hard, r"\PC{1,40}"]
+            .prop_filter_map("no name", |text| DeviceName::new(&text).ok())
+    }
+
+    proptest! {
+        #[test]
+        fn the_files_of_a_folder_and_the_folders_of_devices_have_names_of_their_own(one in name(), other in name()) {
+            let small = |text: &String| text.to_ascii_lowercase();
+            let mut files = file_names(&folder_name(&one)).map(|file| small(&file)).to_vec();
+            for beside in ["truststore.crt", "truststore.key"] {
+                prop_assert!(!files.contains(&beside.to_owned()));
+            }
+            files.sort();
+            files.dedup();
+            prop_assert_eq!(files.len(), 5);
+            // Names that differ in capital letters only are the same name.
+            if !one.as_str().eq_ignore_ascii_case(other.as_str()) {
+                prop_assert_ne!(small(&folder_name(&one)), small(&folder_name(&other)));
+            }
+        }
     }
 
     #[test]

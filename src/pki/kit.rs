@@ -27,12 +27,15 @@ use super::{
     folder::{self, FolderError, NewFile, NewFolder, OnExisting},
     key::{KeyError, PrivateKey},
 };
-use crate::{diag::shell_word, ident::DeviceName, secret::Secret};
+use crate::{ident::DeviceName, secret::Secret};
+use words::Words;
 
 mod archive;
 mod firmware;
 mod jks;
+mod literal;
 mod p12;
+mod words;
 
 pub use archive::{Packing, archive};
 
@@ -141,6 +144,12 @@ pub enum KitError {
     /// Tasmota takes the number of a P-256 key.
     #[error("Tasmota takes P-256 keys only; issue a certificate with one: --new --key p256")]
     NotP256,
+    /// Tasmota would read it as something else, a further command perhaps.
+    #[error(
+        "`{0}` cannot be typed into Tasmota's console as it stands: `;` ends a command there, and `%`, `\"`, 0 and 1 mean \
+         something of their own; take another name"
+    )]
+    NotForConsole(String),
     /// Key trouble.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -184,8 +193,31 @@ pub fn write(
 ) -> Result<PathBuf, KitError> {
     let files = files(material, target, store)?;
     let ours: Vec<String> = files.iter().map(|file| file.name().to_owned()).collect();
-    let name = format!("{}-{target}", folder_name(material.name));
+    let name = folder(material.name, target);
     Ok(folder::write(parent, NewFolder { name, files, ours }, on_existing)?)
+}
+
+/// Fails as [`write()`] would because of the name, without writing; to be asked before issuing.
+///
+/// # Errors
+///
+/// The target cannot be told that name.
+pub fn check(name: &DeviceName, target: Target) -> Result<(), KitError> {
+    match target {
+        Target::Tasmota => firmware::console_word(name.as_str()).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// `NAME-TARGET`, in what the target takes for the name of a folder.
+fn folder(name: &DeviceName, target: Target) -> String {
+    let stem = folder_name(name);
+    match target {
+        Target::Esp32 => firmware::sketch_name(&stem, &format!("-{target}")),
+        // Node takes no module from below a folder with a backslash in its name.
+        Target::Node => format!("{}-{target}", stem.replace('\\', "%5C")),
+        _ => format!("{stem}-{target}"),
+    }
 }
 
 fn files(material: &Material<'_>, target: Target, store: Store) -> Result<Vec<NewFile>, KitError> {
@@ -196,9 +228,9 @@ fn files(material: &Material<'_>, target: Target, store: Store) -> Result<Vec<Ne
     if !public.is_ok_and(|public| material.key.matches(&public)) {
         return Err(KitError::Mismatch);
     }
-    let words = Words::new(material);
+    let words = Words::new(material, target);
     let readme = |text: &str| NewFile::public("README.txt", words.fill(text));
-    let stem = &words.stem;
+    let stem = words.stem();
     Ok(match target {
         Target::Mosquitto => {
             let mut files = pem_files(material, stem)?;
@@ -238,9 +270,8 @@ fn files(material: &Material<'_>, target: Target, store: Store) -> Result<Vec<Ne
                     p12::trust_store(material, password, store)?,
                 )
             };
-            let words = Words::new(material)
-                .with("STORE", end)
-                .with("STORETYPE", if end == "jks" { "JKS" } else { "PKCS12" });
+            let words = words.with_store(end, if end == "jks" { "JKS" } else { "PKCS12" });
+            let stem = words.stem();
             vec![
                 NewFile::private(&format!("{stem}.{end}"), own),
                 NewFile::private(&format!("truststore.{end}"), trusted),
@@ -259,7 +290,8 @@ fn files(material: &Material<'_>, target: Target, store: Store) -> Result<Vec<Ne
             ]
         }
         Target::Esp32 => {
-            let sketch = format!("{stem}-esp32.ino");
+            // The IDE opens a sketch that is called as its folder.
+            let sketch = format!("{}.ino", folder(material.name, target));
             vec![
                 NewFile::private("citronella.h", firmware::header(material)?),
                 NewFile::public(&sketch, words.fill(include_str!("kit/sketch.ino"))),
@@ -267,7 +299,9 @@ fn files(material: &Material<'_>, target: Target, store: Store) -> Result<Vec<Ne
             ]
         }
         Target::Tasmota => {
-            let words = Words::new(material)
+            firmware::console_word(material.name.as_str())?;
+            firmware::console_word(material.connect.host)?;
+            let words = Words::new(material, target)
                 .with("KEY", &firmware::tasmota_key(material.key)?)
                 .with("CERTIFICATE", &firmware::base64(leaf));
             vec![
@@ -326,71 +360,6 @@ fn certificates(pem_text: &str) -> Result<Vec<Vec<u8>>, KitError> {
 /// One certificate as PEM.
 fn to_pem(der: &[u8]) -> Result<String, KitError> {
     pem::encode_string("CERTIFICATE", LineEnding::LF, der).map_err(|_| KitError::NotACertificate)
-}
-
-/// What is filled into the texts: `@HOST@` by the broker's name, and so on.
-struct Words {
-    stem: String,
-    values: Vec<(&'static str, String)>,
-}
-
-impl Words {
-    fn new(material: &Material<'_>) -> Self {
-        let stem = folder_name(material.name);
-        let Try { host, port, topic } = material.connect;
-        // JSON's strings are strings of Python, JavaScript, Java and C as well: names and topics have no controls.
-        let literal = |text: &str| serde_json::to_string(text).unwrap_or_default();
-        let plain = if material.passphrase.is_some() { "encrypted" } else { "plain" };
-        let values = vec![
-            ("DEVICE", material.name.to_string()),
-            ("STEM", stem.clone()),
-            ("KEYFORM", plain.to_owned()),
-            ("HOST", host.to_owned()),
-            ("PORT", port.to_string()),
-            ("TOPIC", topic.to_owned()),
-            ("'HOST'", shell_word(host)),
-            ("'TOPIC'", shell_word(topic)),
-            ("'CRT'", shell_word(&format!("{stem}.crt"))),
-            ("'KEY'", shell_word(&format!("{stem}.key"))),
-            ("'P12'", shell_word(&format!("{stem}.p12"))),
-            ("\"DEVICE\"", literal(material.name.as_str())),
-            ("\"HOST\"", literal(host)),
-            ("\"TOPIC\"", literal(topic)),
-            ("\"CRT\"", literal(&format!("{stem}.crt"))),
-            ("\"KEY\"", literal(&format!("{stem}.key"))),
-        ];
-        Self { stem, values }
-    }
-
-    fn with(mut self, word: &'static str, value: &str) -> Self {
-        self.values.push((word, value.to_owned()));
-        self
-    }
-
-    /// One pass over the text, so that nothing that is filled in is filled again.
-    fn fill(&self, text: &str) -> String {
-        let mut filled = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('@') {
-            filled.push_str(before);
-            let known = self
-                .values
-                .iter()
-                .find_map(|(word, value)| Some((value, after.strip_prefix(word)?.strip_prefix('@')?)));
-            rest = match known {
-                Some((value, after)) => {
-                    filled.push_str(value);
-                    after
-                }
-                None => {
-                    filled.push('@');
-                    after
-                }
-            };
-        }
-        filled.push_str(rest);
-        filled
-    }
 }
 
 #[cfg(test)]

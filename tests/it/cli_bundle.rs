@@ -13,15 +13,15 @@ const PASSPHRASE: &str = "marker-device-77";
 const TOPIC: &str = "sensors/thunder10/hello";
 
 /// A guarded broker, a device `thunder10` whose folder has its key, and somebody who listens.
-struct Stage {
-    home: Home,
-    host: String,
+pub(crate) struct Stage {
+    pub(crate) home: Home,
+    pub(crate) host: String,
     _broker: Broker,
-    watcher: Client,
+    pub(crate) watcher: Client,
 }
 
 impl Stage {
-    fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let (site, conf) = Site::new(kind, &[]);
         let home = &site.home;
         home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
@@ -47,7 +47,7 @@ impl Stage {
         assert_eq!((&*message.topic, &*message.payload), (TOPIC, &b"hello"[..]));
     }
 
-    fn typed(&self, folder: &str, script: &str) -> Outcome {
+    pub(crate) fn typed(&self, folder: &str, script: &str) -> Outcome {
         Cmd::shell(script).dir(&self.home.path(folder)).env("CITRONELLA_KEY_PASSPHRASE", PASSPHRASE).run()
     }
 }
@@ -60,7 +60,7 @@ fn lines(home: &Home, folder: &str, begin: &str) -> Vec<String> {
 }
 
 /// What the folder of judges has, which `make test-deps` fills from PyPI and npm.
-fn judges(name: &str) -> String {
+pub(crate) fn judges(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/judges").join(name);
     assert!(path.is_dir(), "{} is missing; `make test-deps` fetches it", path.display());
     path.to_str().unwrap().to_owned()

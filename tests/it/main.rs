@@ -42,6 +42,7 @@ mod broker_take_over;
 mod broker_watch;
 mod cli_broker;
 mod cli_bundle;
+mod cli_bundle_names;
 mod cli_ca;
 mod cli_ca_crl;
 mod cli_cert;

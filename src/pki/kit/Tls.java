@@ -1,4 +1,6 @@
+import java.io.ByteArrayOutputStream;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
@@ -10,7 +12,7 @@ import javax.net.ssl.TrustManagerFactory;
 
 /** TLS as the device whose key store stands in a folder. */
 public class Tls {
-    static final String KEYS = "@STEM@.@STORE@";
+    static final String KEYS = @"STORE"@;
     static final String TRUSTED = "truststore.@STORE@";
 
     public static SSLContext context(Path folder, char[] passphrase) throws Exception {
@@ -40,12 +42,16 @@ public class Tls {
             parameters.setEndpointIdentificationAlgorithm("HTTPS");
             socket.setSSLParameters(parameters);
             socket.setSoTimeout(20_000);
-            byte[] id = @"DEVICE"@.getBytes("UTF-8");
-            byte[] connect = new byte[14 + id.length];
-            byte[] head = {0x10, (byte) (12 + id.length), 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, (byte) id.length};
-            System.arraycopy(head, 0, connect, 0, head.length);
-            System.arraycopy(id, 0, connect, head.length, id.length);
-            socket.getOutputStream().write(connect);
+            byte[] id = @"DEVICE"@.getBytes(StandardCharsets.UTF_8);
+            byte[] fields = {0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, (byte) (id.length >> 8), (byte) id.length};
+            ByteArrayOutputStream connect = new ByteArrayOutputStream();
+            connect.write(0x10);
+            int length = fields.length + id.length;
+            for (; length > 127; length >>= 7) connect.write(length & 127 | 128);
+            connect.write(length);
+            connect.writeBytes(fields);
+            connect.writeBytes(id);
+            socket.getOutputStream().write(connect.toByteArray());
             byte[] answer = socket.getInputStream().readNBytes(4);
             boolean admitted = answer.length == 4 && answer[0] == 0x20 && answer[3] == 0;
             System.out.println(admitted ? "admitted" : "refused");

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write as _};
 use jiff::Timestamp;
 
 use super::{Form, KitError, Material, files};
-use crate::pki::{bundle::folder_name, folder::NewFile};
+use crate::pki::folder::NewFile;
 use crate::secret::Secret;
 
 /// Kinds of archives, by the end of their file's name.
@@ -43,7 +43,7 @@ pub fn archive(
     now: Timestamp,
 ) -> Result<Secret, KitError> {
     let files = files(material, target, store)?;
-    let folder = format!("{}-{target}", folder_name(material.name));
+    let folder = super::folder(material.name, target);
     let failed = |error: std::io::Error| KitError::Archive(error.to_string());
     match packing {
         Packing::Tar => tar(&folder, &files, now).map_err(failed),

@@ -3,13 +3,19 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use der::{Decode as _, Reader as _, SliceReader, asn1::OctetStringRef};
 use pkcs8::PrivateKeyInfoRef;
+use sha2::{Digest as _, Sha256};
 
 use super::{KitError, Material, certificates, to_pem};
-use crate::pki::key::PrivateKey;
+use crate::pki::{key::PrivateKey, sign::hex};
 use crate::secret::Secret;
 
 /// The bytes of a private number of P-256.
 const P256_BYTES: usize = 32;
+/// Longest name of a sketch.
+// SOURCE: Arduino sketch specification, "Sketch root folder".
+const MAX_SKETCH_CHARS: usize = 63;
+/// Bytes of a digest that tell apart what would be called alike.
+const DIGEST_BYTES: usize = 6;
 
 /// A C header with authority, chain and key as PEM texts, and a guard against compiling it twice.
 pub(super) fn header(material: &Material<'_>) -> Result<Secret, KitError> {
@@ -61,6 +67,33 @@ pub(super) fn tasmota_key(key: &PrivateKey) -> Result<String, KitError> {
         Ok(number) if number.len() == P256_BYTES => Ok(base64(&number)),
         _ => Err(KitError::NotP256),
     }
+}
+
+/// A value of a command in Tasmota's console, if it is nothing else there.
+// SOURCE: Tasmota's documentation of its commands: `;` ends one in a Backlog, `%` is filled in by MqttClient, `"` empties a
+// setting, 0 and 1 empty and reset many.
+pub(super) fn console_word(text: &str) -> Result<&str, KitError> {
+    let special = |ch: char| matches!(ch, ';' | '%' | '"' | '\u{2028}' | '\u{2029}') || ch.is_control();
+    if matches!(text, "0" | "1") || text.contains(special) {
+        return Err(KitError::NotForConsole(text.to_owned()));
+    }
+    Ok(text)
+}
+
+/// `STEM` and `end` as the name of a sketch and its folder; what cannot stand in one becomes `_`, and a digest keeps
+/// such names apart.
+pub(super) fn sketch_name(stem: &str, end: &str) -> String {
+    let legal = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '_' | '-' | '.');
+    let room = MAX_SKETCH_CHARS.saturating_sub(end.len());
+    let first = stem.starts_with(|ch: char| ch.is_ascii_alphanumeric() || ch == '_');
+    if first && stem.len() <= room && stem.chars().all(legal) {
+        return format!("{stem}{end}");
+    }
+    let digest = Sha256::digest(stem.as_bytes());
+    let digest = hex(digest.get(..DIGEST_BYTES).unwrap_or_default());
+    let kept: String = stem.chars().map(|ch| if legal(ch) { ch } else { '_' }).collect();
+    let kept: String = kept.chars().take(room.saturating_sub(digest.len() + 2)).collect();
+    format!("_{kept}-{digest}{end}")
 }
 
 pub(super) fn base64(bytes: &[u8]) -> String {

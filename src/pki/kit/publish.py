@@ -1,4 +1,4 @@
-"""Publishes one message as the device @DEVICE@."""
+"""Publishes one message as the device whose files stand beside this one."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-// Publishes as the device @DEVICE@. For ESP32 and ESP8266 (there: ESP8266WiFi.h, and BearSSL's setClientECCert).
+// Publishes as the device of citronella.h. For ESP32 and ESP8266 (there: ESP8266WiFi.h, and BearSSL's setClientECCert).
 // Libraries: PubSubClient.
 #include <PubSubClient.h>
 #include <WiFi.h>

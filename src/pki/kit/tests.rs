@@ -14,7 +14,7 @@ fn what_is_filled_in_is_not_filled_again() {
         passphrase: None,
         connect: Try { host: "gw@PORT@.lan", port: 8883, topic: "a/@HOST@/\"b\"" },
     };
-    let words = Words::new(&material);
+    let words = Words::new(&material, Target::Python);
     assert_eq!(words.fill("@HOST@:@PORT@ @NOBODY@ a@b @"), "gw@PORT@.lan:8883 @NOBODY@ a@b @");
     assert_eq!(words.fill("t = @\"TOPIC\"@"), r#"t = "a/@HOST@/\"b\"""#);
 }
