@@ -28,6 +28,7 @@ use std::{
 pub use code::Code;
 pub use json::harmless_json;
 pub use mask::without_secrets;
+pub(crate) use mask::{stars, without_hashes};
 pub use shell::{shell_path, shell_word};
 
 /// A file that was read, kept so that its lines can be cited.
@@ -195,7 +196,7 @@ impl Diagnostic {
         let pad = usize::try_from(column).unwrap_or(1) - 1;
         let blamed = source.text().get(span.clone()).unwrap_or_default();
         let width = blamed.lines().next().map_or(1, |text| text.chars().count().max(1));
-        Some(format!("\n  | {}\n  | {:pad$}{}", Visible(mask::without_hashes(cited)), "", "^".repeat(width)))
+        Some(format!("\n  | {}\n  | {:pad$}{}", Visible(without_hashes(cited)), "", "^".repeat(width)))
     }
 
     /// The same with a remedy.
@@ -208,7 +209,7 @@ impl Diagnostic {
 
 /// People send these to others for help: what they quote of a file may have a hash in it.
 fn harmless(sentence: impl Into<String>) -> String {
-    mask::without_hashes(sentence.into()).into_owned()
+    without_hashes(sentence.into()).into_owned()
 }
 
 impl fmt::Display for Diagnostic {

@@ -11,7 +11,7 @@ pub fn without_secrets(text: &str) -> String {
 
 /// A sentence in which a text of others may be quoted, with every hash in it replaced by asterisks. What only speaks of
 /// a kind of hash, as `$6$` does, stays.
-pub(super) fn without_hashes<'a>(sentence: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+pub(crate) fn without_hashes<'a>(sentence: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
     let sentence = sentence.into();
     match next_hash(&sentence) {
         Some(_) => Cow::Owned(masked(&sentence, next_hash)),
@@ -27,16 +27,19 @@ fn masked(text: &str, next: fn(&str) -> Option<(usize, usize)>) -> String {
         let (open, secret) = rest.split_at_checked(start).unwrap_or((rest, ""));
         let (secret, after) = secret.split_at_checked(end - start).unwrap_or((secret, ""));
         masked.push_str(open);
-        for ch in secret.chars() {
-            match ch {
-                '\n' | '\r' => masked.push(ch),
-                _ => masked.extend(std::iter::repeat_n('*', ch.len_utf8())),
-            }
-        }
+        masked.extend(stars(secret));
         rest = after;
     }
     masked.push_str(rest);
     masked
+}
+
+/// An asterisk for each byte; line ends stay.
+pub(crate) fn stars(secret: &str) -> impl Iterator<Item = char> + use<'_> {
+    secret.chars().flat_map(|ch| match ch {
+        '\n' | '\r' => std::iter::repeat_n(ch, 1),
+        _ => std::iter::repeat_n('*', ch.len_utf8()),
+    })
 }
 
 /// Bytes of what stands inside the first private key in PEM: of a file that was named by mistake. Never empty.

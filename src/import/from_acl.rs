@@ -31,7 +31,7 @@ pub(super) fn draft(
     let acl_source = acl.map(|file| Source::new(file.path, file.text));
     let file = acl_source.as_ref().map_or_else(AclFile::default, |source| acl_file::parse(source, report));
     let users = passwords.map_or_else(Vec::new, |file| {
-        let masked = Source::new(file.path, crate::password::file::without_hashes(file.text));
+        let masked = Source::new(file.path, crate::password::file::without_secrets(file.text));
         passwords::parse(&masked, file.text, report, &mut notes)
     });
     if report.has_errors() {

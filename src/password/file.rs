@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
 use super::PasswordHash;
 use crate::{
-    diag::{Code, Diagnostic, Report, Source},
+    diag::{self, Code, Diagnostic, Report, Source},
     ident,
 };
 
@@ -27,7 +27,7 @@ pub struct User {
 /// errors, as in 2.1, and a line without `:` is a warning. So is a user whom no device could be called, such as
 /// `bob+iot@example.com`, who is nobody here and left out.
 pub fn parse(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>, Vec<User>) {
-    let source = Source::new(path, without_hashes(text));
+    let source = Source::new(path, without_secrets(text));
     let mut users: Vec<User> = Vec::new();
     let mut seen: HashMap<Box<str>, Range<usize>, foldhash::fast::RandomState> = HashMap::default();
     let mut start = 0;
@@ -98,8 +98,9 @@ fn trimmed(at: usize, part: &str) -> Range<usize> {
     start..(start + part.trim().len())
 }
 
-/// Each hash replaced by as many asterisks, so that no cited line shows it.
-pub(crate) fn without_hashes(text: &str) -> String {
+/// What stands where hashes do, and whatever else looks like one, replaced by as many asterisks, so that no cited line
+/// shows it.
+pub(crate) fn without_secrets(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         // A line without a colon may be a hash or a password that lost its name.
@@ -108,13 +109,8 @@ pub(crate) fn without_hashes(text: &str) -> String {
             _ => None,
         }
         .unwrap_or(("", line));
-        masked.push_str(open);
-        for ch in secret.chars() {
-            match ch {
-                '\n' | '\r' => masked.push(ch),
-                _ => masked.extend(std::iter::repeat_n('*', ch.len_utf8())),
-            }
-        }
+        masked.push_str(&diag::without_hashes(open));
+        masked.extend(diag::stars(secret));
     }
     masked
 }
