@@ -58,7 +58,7 @@ impl fmt::Display for Confirmed {
         match self {
             Self::InForce { revision } => write!(f, "the broker has it in force (revision {revision})"),
             Self::NotRunning => {
-                f.write_str("no plugin runs with these files; the broker has it from its start on")
+                f.write_str("no plugin runs with these files; the broker reads them when it starts")
             }
             Self::NotAsked => f.write_str("a broker that runs takes it by itself; it was not asked"),
             Self::Unconfirmed { reason } => write!(f, "it is in the files, and not in force: {reason}"),
