@@ -10,9 +10,17 @@
 #include <mbedtls/net_sockets.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Debian 12 has 2.28; since 3.0 these want random numbers. */
+#if MBEDTLS_VERSION_MAJOR >= 3
+#define RANDOM , mbedtls_ctr_drbg_random, &random
+#else
+#define RANDOM
+#endif
 
 static int failed(const char *what, int code)
 {
@@ -80,11 +88,14 @@ static int connect_mqtt(char **words)
 		return failed(words[2], code);
 	if ((code = mbedtls_x509_crt_parse_file(&cert, words[3])))
 		return failed(words[3], code);
-	if ((code = mbedtls_pk_parse_keyfile(&key, words[4], NULL)))
+	if ((code = mbedtls_pk_parse_keyfile(&key, words[4], NULL RANDOM)))
 		return failed(words[4], code);
-	if ((code = mbedtls_pk_check_pair(&cert.pk, &key)))
+	if ((code = mbedtls_pk_check_pair(&cert.pk, &key RANDOM)))
 		return failed("the pair", code);
 	mbedtls_ssl_config_defaults(&conf, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+#if MBEDTLS_VERSION_MAJOR >= 3
+	mbedtls_ssl_conf_max_tls_version(&conf, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
 	mbedtls_ssl_conf_authmode(&conf, MBEDTLS_SSL_VERIFY_REQUIRED);
 	mbedtls_ssl_conf_ca_chain(&conf, &ca, NULL);
 	mbedtls_ssl_conf_rng(&conf, mbedtls_ctr_drbg_random, &random);
