@@ -20,7 +20,7 @@ use citronella::{
 };
 use jiff::Timestamp;
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 
@@ -103,10 +103,8 @@ fn run(command: &mut Command, held: Option<&Held>) -> io::Result<(Option<ExitSta
     // A file: a pipe would stay open as long as a broker that was started lives.
     let mut said = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    if held.is_none() {
-        // Ctrl-C goes to all in the foreground.
-        command.process_group(0);
-    }
+    // Of its own: Ctrl-C, which goes to all in the foreground, does not stop the way back, and a shell ends with its children.
+    command.process_group(0);
     let mut child = command.spawn()?;
     let mut asked: Option<Instant> = None;
     let status = loop {
@@ -119,7 +117,7 @@ fn run(command: &mut Command, held: Option<&Held>) -> io::Result<(Option<ExitSta
         if asked.is_none() && held.and_then(Held::came).is_some() {
             if let Ok(id) = i32::try_from(child.id()) {
                 // It may have ended just now.
-                let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+                let _ = killpg(Pid::from_raw(id), Signal::SIGTERM);
             }
             asked = Some(Instant::now());
         }
