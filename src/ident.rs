@@ -35,6 +35,9 @@ pub enum NameError {
     /// Would be lost in most editors and forms.
     #[error("a name cannot start or end with a blank")]
     Blank,
+    /// See [`DeviceName::check_new`].
+    #[error("a new name cannot contain U+{:04X}, which nobody can see", u32::from(*.0))]
+    Unseen(char),
 }
 
 /// Whether `text` can be the name of a device or of a role.
@@ -79,11 +82,47 @@ impl DeviceName {
         Ok(Self(text.into()))
     }
 
+    /// Whether a device that is still to be registered can be called so: two names that differ in what nobody can see
+    /// look alike, and what turns the direction of writing makes one look like another. Registries that have such
+    /// names are read as ever.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError::Unseen`].
+    pub fn check_new(&self) -> Result<(), NameError> {
+        self.0.chars().find(|ch| is_unseen(*ch)).map_or(Ok(()), |found| Err(NameError::Unseen(found)))
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Ends of lines and paragraphs, what only formats, and letters without a form.
+// SOURCE: Unicode 16.0, general categories Zl, Zp and Cf but for signs before numbers, and Default_Ignorable_Code_Point.
+const fn is_unseen(ch: char) -> bool {
+    matches!(
+        ch,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0e}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 impl std::borrow::Borrow<str> for DeviceName {
@@ -108,6 +147,19 @@ mod tests {
             ["thunder10", "gw-7", "living room", "Küche", "a", "urn:dev:1", "dev.local", &"x".repeat(128)]
         {
             assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_see_is_in_no_new_name_and_may_be_in_old_ones() {
+        for ch in
+            ['\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}', '\u{feff}', '\u{e0041}']
+        {
+            let name = DeviceName::new(&format!("a{ch}b")).unwrap();
+            assert_eq!(name.check_new(), Err(NameError::Unseen(ch)));
+        }
+        for name in ["living room", "Küche", "台所\u{3000}1", "ка", "🏠️", "cafe\u{301}"] {
+            assert_eq!(DeviceName::new(name).unwrap().check_new(), Ok(()), "{name}");
         }
     }
 

@@ -196,6 +196,9 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
     };
     drop(snapshot);
     if !interrupted {
+        name.check_new().map_err(|error| {
+            Failure::new(format!("`{name}`: {error}")).help("type it anew, without what was pasted along")
+        })?;
         registry::check_add(world, &name, &device)?;
     }
     if no_certificate {

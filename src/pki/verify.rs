@@ -5,23 +5,23 @@
 #![forbid(unsafe_code)]
 
 mod constraints;
+mod purpose;
+mod revocation;
 
 use der::Decode as _;
 use jiff::Timestamp;
 use serde::Serialize;
-use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, parse_x509_crl, pem::Pem,
-};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, pem::Pem};
 
 use super::{
     inspect,
     names::BrokerName,
     public::{self, SignatureError},
-    sign::hex,
 };
 
 /// Most certificates from a leaf to its root.
 const MAX_DEPTH: usize = 8;
+const UNKNOWN_ISSUER: &str = "unknown-issuer";
 
 /// What a certificate is to be used for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,24 +93,30 @@ pub fn faults(chain: &[Vec<u8>], trust: &[Vec<u8>], question: &Question<'_>) -> 
     let mut path = vec![leaf];
     for depth in 0..=MAX_DEPTH {
         of_each(below, question.at, &mut faults);
-        if trust.iter().any(|root| root.tbs_certificate.as_ref() == below.tbs_certificate.as_ref()) {
+        let trusted =
+            trust.iter().any(|root| root.tbs_certificate.as_ref() == below.tbs_certificate.as_ref());
+        if trusted && constraints::is_self_issued(below) {
             return faults;
         }
         let (issuer, is_root) = match issuer_of(below, between, &trust) {
             Ok(found) => found,
-            Err(fault) => {
-                faults.push(fault);
+            Err(found) => {
+                let partial = trusted && found.code == UNKNOWN_ISSUER;
+                faults.push(if partial { partial_chain(below) } else { found });
                 return faults;
             }
         };
         // One that took over from itself does not count.
         let counted = path.iter().skip(1).filter(|found| !constraints::is_self_issued(found)).count();
         of_issuer(issuer, counted, &mut faults);
+        if let Some(purpose) = question.purpose {
+            purpose::of_issuer(issuer, purpose, &mut faults);
+        }
         constraints::of_names(issuer, &path, &mut faults);
         if depth == 0
             && let Some(crl) = question.crl
         {
-            of_revocation(leaf, issuer, (crl, question.at), &mut faults);
+            revocation::of_leaf(leaf, issuer, (crl, question.at), &mut faults);
         }
         if is_root && issuer.subject().as_raw() == issuer.issuer().as_raw() {
             of_each(issuer, question.at, &mut faults);
@@ -182,11 +188,22 @@ fn issuer_of<'a, 'der>(
             "issue it by an authority, under another name than the authority's",
         ),
         None => fault(
-            "unknown-issuer",
+            UNKNOWN_ISSUER,
             format!("`{subject}` was issued by `{name}`, which is not trusted and does not come with it"),
             "trust that authority's certificate, or send the certificates between them along",
         ),
     })
+}
+
+/// What is trusted does not reach up to a root.
+fn partial_chain(trusted: &X509Certificate<'_>) -> Fault {
+    let message = format!(
+        "`{}` is trusted, but not the `{}` that issued it: clients that take a partial chain accept it, Mosquitto and \
+         OpenSSL refuse it",
+        trusted.subject(),
+        trusted.issuer()
+    );
+    fault("partial-chain", message, "trust the root as well: put its certificate into the same file")
 }
 
 fn of_each(found: &X509Certificate<'_>, at: Timestamp, faults: &mut Vec<Fault>) {
@@ -241,18 +258,8 @@ fn of_issuer(found: &X509Certificate<'_>, below: usize, faults: &mut Vec<Fault>)
 }
 
 fn of_leaf(leaf: &X509Certificate<'_>, question: &Question<'_>, faults: &mut Vec<Fault>) {
-    if let Some(purpose) = question.purpose
-        && let Ok(Some(usage)) = leaf.extended_key_usage()
-    {
-        let (fits, wanted) = match purpose {
-            Purpose::Broker => (usage.value.server_auth, "a broker's (serverAuth)"),
-            Purpose::Device => (usage.value.client_auth, "a device's (clientAuth)"),
-        };
-        // For everything (anyExtendedKeyUsage) is for nothing in OpenSSL's eyes, which are the broker's.
-        if !fits {
-            let message = format!("it is not {wanted}: its extendedKeyUsage says otherwise");
-            faults.push(fault("purpose", message, "brokers and devices need certificates of their own kind"));
-        }
+    if let Some(purpose) = question.purpose {
+        purpose::of_leaf(leaf, purpose, faults);
     }
     let Some(name) = question.name else { return };
     let names: Vec<&GeneralName<'_>> = match leaf.subject_alternative_name() {
@@ -283,53 +290,5 @@ fn is_name(found: &GeneralName<'_>, wanted: &BrokerName) -> bool {
             text == name || under.is_some_and(|(text, name)| text == name && text.matches('.').count() > 1)
         }
         _ => false,
-    }
-}
-
-fn of_revocation(
-    leaf: &X509Certificate<'_>,
-    issuer: &X509Certificate<'_>,
-    (crl, at): (&[u8], Timestamp),
-    faults: &mut Vec<Fault>,
-) {
-    let name = issuer.subject();
-    let blocks = Pem::iter_from_buffer(crl).filter_map(Result::ok).filter(|block| block.label == "X509 CRL");
-    let blocks: Vec<Vec<u8>> = blocks.map(|block| block.contents).collect();
-    let lists = blocks.iter().filter_map(|der| parse_x509_crl(der).ok()).map(|(_, list)| list);
-    let list = lists.filter(|list| list.issuer().as_raw() == name.as_raw()).find(|list| {
-        let bits = &list.signature_value.data;
-        public::check_signature(
-            issuer.public_key(),
-            &list.signature_algorithm,
-            list.tbs_cert_list.as_ref(),
-            bits,
-        )
-        .is_ok()
-    });
-    let Some(list) = list else {
-        let message = format!(
-            "there is no revocation list of `{name}`, so a broker with this list refuses all below it"
-        );
-        faults.push(fault("crl-missing", message, "make it with `citronella ca crl`"));
-        return;
-    };
-    if let Ok(Some(usage)) = issuer.key_usage()
-        && !usage.value.crl_sign()
-    {
-        let message = format!("`{name}` may not sign revocation lists (keyUsage without cRLSign)");
-        faults.push(fault("no-crl-sign", message, "make the authority anew"));
-    }
-    if list.next_update().is_some_and(|end| end.timestamp() < at.as_second()) {
-        let message = format!("the revocation list of `{name}` has expired, so a broker refuses everybody");
-        faults.push(fault("crl-expired", message, "renew it with `citronella ca crl`"));
-    }
-    if list.last_update().timestamp() > at.as_second() {
-        let message =
-            format!("the revocation list of `{name}` begins in the future, so a broker refuses everybody");
-        faults.push(fault("crl-future", message, "is the clock right?"));
-    }
-    if list.iter_revoked_certificates().any(|entry| entry.raw_serial() == leaf.raw_serial()) {
-        let message = format!("it is revoked (serial {})", hex(leaf.raw_serial()));
-        faults.push(fault("revoked", message, "issue another one"));
     }
 }

@@ -51,6 +51,7 @@ mod cli_cert_revoke;
 mod cli_cert_show;
 mod cli_cert_sign;
 mod cli_cert_verify;
+mod cli_cert_verify_uses;
 mod cli_check;
 mod cli_check_allow;
 mod cli_check_installed;

@@ -223,7 +223,13 @@ impl Draft<'_> {
                 continue;
             }
             match known.get(&folded(&row.name)) {
-                None => todo.push(Todo::new(row, None, snapshot)),
+                None => match row.name.check_new() {
+                    Ok(()) => todo.push(Todo::new(row, None, snapshot)),
+                    Err(error) => {
+                        let message = format!("no new device can be called `{}`: {error}", row.name);
+                        self.mistake(&row, message, Some("type the name anew".to_owned()));
+                    }
+                },
                 Some(device) => match compare((self.snapshot, self.authority), &row, device) {
                     Ok(Standing::There) => there.push(row),
                     Ok(Standing::Bare) => todo.push(Todo::new(row, Some(device), snapshot)),
