@@ -22,6 +22,7 @@ use super::{
 /// Most certificates from a leaf to its root.
 const MAX_DEPTH: usize = 8;
 const UNKNOWN_ISSUER: &str = "unknown-issuer";
+const SELF_SIGNED: &str = "self-signed";
 
 /// What a certificate is to be used for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,18 +92,22 @@ pub fn faults(chain: &[Vec<u8>], trust: &[Vec<u8>], question: &Question<'_>) -> 
     of_leaf(leaf, question, &mut faults);
     let mut below = leaf;
     let mut path = vec![leaf];
+    let mut anchor = None;
     for depth in 0..=MAX_DEPTH {
         of_each(below, question.at, &mut faults);
         let trusted =
             trust.iter().any(|root| root.tbs_certificate.as_ref() == below.tbs_certificate.as_ref());
-        if trusted && constraints::is_self_issued(below) {
-            return faults;
+        if trusted {
+            if constraints::is_self_issued(below) {
+                return faults;
+            }
+            anchor = anchor.or(Some(below));
         }
         let (issuer, is_root) = match issuer_of(below, between, &trust) {
             Ok(found) => found,
             Err(found) => {
-                let partial = trusted && found.code == UNKNOWN_ISSUER;
-                faults.push(if partial { partial_chain(below) } else { found });
+                let without_root = matches!(found.code, UNKNOWN_ISSUER | SELF_SIGNED);
+                faults.push(anchor.filter(|_| without_root).map_or(found, partial_chain));
                 return faults;
             }
         };
@@ -183,7 +188,7 @@ fn issuer_of<'a, 'der>(
             "the authority was made anew: trust its new certificate, or have this one issued anew",
         ),
         None if subject.as_raw() == name.as_raw() => fault(
-            "self-signed",
+            SELF_SIGNED,
             format!("`{subject}` is signed by itself, or has the authority's own subject"),
             "issue it by an authority, under another name than the authority's",
         ),
