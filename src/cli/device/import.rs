@@ -22,7 +22,7 @@ use crate::{
     output::{Outcome, Output},
     world::World,
 };
-use plan::{Plan, Todo};
+use plan::{Plan, Pending};
 
 mod compare;
 mod found;

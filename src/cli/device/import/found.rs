@@ -11,7 +11,7 @@ use citronella::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Import, plan::Todo};
+use super::{Import, plan::Pending};
 use crate::cert;
 
 /// Credentials in a folder that the registry does not have.
@@ -30,25 +30,25 @@ pub(super) struct Objection {
 pub(super) fn look(
     (snapshot, authority): (&Snapshot, Option<&Authority>),
     import: &Import,
-    todo: &Todo,
+    pending: &Pending,
     folder: &Path,
 ) -> Result<Option<Found>, Objection> {
-    let Some(found) = whole((snapshot, authority), todo, folder) else { return Ok(None) };
+    let Some(found) = whole((snapshot, authority), pending, folder) else { return Ok(None) };
     if let Some(entry) = &found.entry {
-        as_asked(import, todo, folder, entry)?;
+        as_asked(import, pending, folder, entry)?;
     }
     Ok(Some(found))
 }
 
 fn whole(
     (snapshot, authority): (&Snapshot, Option<&Authority>),
-    todo: &Todo,
+    pending: &Pending,
     folder: &Path,
 ) -> Option<Found> {
-    let name = &todo.row.name;
+    let name = &pending.row.name;
     let file = |extension| folder.join(bundle::folder_name(name)).with_added_extension(extension);
     let mut found = Found { entry: None, password: None };
-    if todo.wants_certificate() {
+    if pending.wants_certificate() {
         let entry = cert::in_folder(authority?, folder, name)?;
         let fingerprint: Fingerprint = entry.certificate.as_ref()?.sha256.parse().ok()?;
         let refused = |device: &Device| device.revoked().contains(&fingerprint);
@@ -57,7 +57,7 @@ fn whole(
         }
         found.entry = Some(entry);
     }
-    if todo.row.credentials.password {
+    if pending.row.credentials.password {
         let text = Secret::new(fs::read(file("password")).ok()?);
         let line = text.expose().strip_suffix(b"\n")?;
         found.password = Some(PasswordHash::of_generated(line).ok()?);
@@ -66,15 +66,15 @@ fn whole(
 }
 
 /// Whether the options would make such a key and such a certificate.
-fn as_asked(import: &Import, todo: &Todo, folder: &Path, entry: &Entry) -> Result<(), Objection> {
+fn as_asked(import: &Import, pending: &Pending, folder: &Path, entry: &Entry) -> Result<(), Objection> {
     let options = &import.certificate;
     let objection = |what: String, help: &str| Objection {
         message: format!("{} has a key of an earlier run, {what}", folder.display()),
         help: help.to_owned(),
     };
-    let request = options.request(&todo.row.name);
+    let request = options.request(&pending.row.name);
     let file = |extension| {
-        let path = folder.join(bundle::folder_name(&todo.row.name)).with_added_extension(extension);
+        let path = folder.join(bundle::folder_name(&pending.row.name)).with_added_extension(extension);
         Secret::new(fs::read(path).unwrap_or_default())
     };
     let views = inspect::certificates(file("crt").expose()).unwrap_or_default();

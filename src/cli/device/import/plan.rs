@@ -37,7 +37,7 @@ use crate::{
 /// Everything that is to be done, and can be as far as that shows.
 pub(super) struct Plan {
     source: Arc<Source>,
-    pub(super) todo: Vec<Todo>,
+    pub(super) pending: Vec<Pending>,
     /// Devices that are as the file says.
     there: Vec<Row>,
     pub(super) authority: Option<Authority>,
@@ -47,7 +47,7 @@ pub(super) struct Plan {
 }
 
 /// A device that is to be registered, or completed.
-pub(super) struct Todo {
+pub(super) struct Pending {
     pub(super) row: Row,
     /// Registered, with nothing to connect with.
     pub(super) known: bool,
@@ -69,7 +69,7 @@ pub(super) struct Place {
     taken_up: bool,
 }
 
-impl Todo {
+impl Pending {
     pub(super) fn wants_certificate(&self) -> bool {
         self.row.credentials.certificate == Certificate::Own
     }
@@ -130,19 +130,19 @@ impl Plan {
             output.warn(note);
         }
         let mut draft = Draft { source: &source, snapshot: &snapshot, authority: authority.as_ref(), report };
-        let (mut todo, there) = draft.sort(rows);
-        draft.check_requests(&todo, import)?;
-        draft.find_folders(&mut todo, import)?;
-        let after = draft.check_whole(world, &todo)?;
+        let (mut pending, there) = draft.sort(rows);
+        draft.check_requests(&pending, import)?;
+        draft.find_folders(&mut pending, import)?;
+        let after = draft.check_whole(world, &pending)?;
         let report = draft.report;
         let (errors, _) = report.count();
         match after {
             Some(after) if errors == 0 => {
-                for todo in &mut todo {
-                    todo.topic = registry::topic_to_try(&after, todo.row.name.as_str());
+                for pending in &mut pending {
+                    pending.topic = registry::topic_to_try(&after, pending.row.name.as_str());
                 }
                 let registry = snapshot.settings().registry_file.clone();
-                Ok(Self { source, todo, there, authority, registry, registered: snapshot.devices().len() })
+                Ok(Self { source, pending, there, authority, registry, registered: snapshot.devices().len() })
             }
             _ => {
                 let mistakes =
@@ -158,11 +158,11 @@ impl Plan {
 
     /// What is to become of each device, those that are there at the end.
     pub(super) fn told(&self) -> Vec<Told> {
-        let todo = self.todo.iter().map(|todo| {
-            let entry = todo.found.as_ref().and_then(|found| found.entry.as_ref());
-            self.tell((&todo.row, todo.outline()), todo.place(), entry)
+        let pending = self.pending.iter().map(|pending| {
+            let entry = pending.found.as_ref().and_then(|found| found.entry.as_ref());
+            self.tell((&pending.row, pending.outline()), pending.place(), entry)
         });
-        todo.chain(self.told_there()).collect()
+        pending.chain(self.told_there()).collect()
     }
 
     pub(super) fn told_there(&self) -> impl Iterator<Item = Told> {
@@ -208,13 +208,13 @@ impl Draft<'_> {
     }
 
     /// Tells what is to be done from what is done.
-    fn sort(&mut self, rows: Vec<Row>) -> (Vec<Todo>, Vec<Row>) {
+    fn sort(&mut self, rows: Vec<Row>) -> (Vec<Pending>, Vec<Row>) {
         let snapshot = self.snapshot;
         let folded = |name: &DeviceName| name.as_str().to_ascii_lowercase();
         let known: HashMap<String, &Device> =
             snapshot.devices().map(|device| (folded(device.name()), device)).collect();
         let mut seen: HashMap<String, u32> = HashMap::new();
-        let (mut todo, mut there) = (Vec::new(), Vec::new());
+        let (mut pending, mut there) = (Vec::new(), Vec::new());
         for row in rows {
             let line = self.source.line_of(row.span.start);
             if let Some(first) = seen.insert(folded(&row.name), line) {
@@ -224,7 +224,7 @@ impl Draft<'_> {
             }
             match known.get(&folded(&row.name)) {
                 None => match row.name.check_new() {
-                    Ok(()) => todo.push(Todo::new(row, None, snapshot)),
+                    Ok(()) => pending.push(Pending::new(row, None, snapshot)),
                     Err(error) => {
                         let message = format!("no new device can be called `{}`: {error}", row.name);
                         self.mistake(&row, message, Some("type the name anew".to_owned()));
@@ -232,28 +232,28 @@ impl Draft<'_> {
                 },
                 Some(device) => match compare((self.snapshot, self.authority), &row, device) {
                     Ok(Standing::There) => there.push(row),
-                    Ok(Standing::Bare) => todo.push(Todo::new(row, Some(device), snapshot)),
+                    Ok(Standing::Bare) => pending.push(Pending::new(row, Some(device), snapshot)),
                     Err((message, help)) => self.mistake(&row, message, Some(help)),
                 },
             }
         }
-        (todo, there)
+        (pending, there)
     }
 
     /// What the authority has against a certificate.
-    fn check_requests(&mut self, todo: &[Todo], import: &Import) -> Result<(), Failure> {
+    fn check_requests(&mut self, pending: &[Pending], import: &Import) -> Result<(), Failure> {
         let Some(authority) = self.authority else { return Ok(()) };
         let now = Timestamp::now();
-        for todo in todo.iter().filter(|todo| todo.wants_certificate()) {
-            match authority.check_device(&import.certificate.request(&todo.row.name), now) {
+        for pending in pending.iter().filter(|pending| pending.wants_certificate()) {
+            match authority.check_device(&import.certificate.request(&pending.row.name), now) {
                 Ok(()) => {}
                 Err(error @ IssueError::NameTooLong(_)) => {
                     let help = format!(
                         "take a name of up to {MAX_COMMON_NAME_CHARS} characters, or write `password` in the column `credentials`"
                     );
-                    self.mistake(&todo.row, error.to_string(), Some(help));
+                    self.mistake(&pending.row, error.to_string(), Some(help));
                 }
-                Err(error @ IssueError::SameSubject(_)) => self.mistake(&todo.row, error.to_string(), None),
+                Err(error @ IssueError::SameSubject(_)) => self.mistake(&pending.row, error.to_string(), None),
                 // It is the same for all.
                 Err(error) => return Err(error.into()),
             }
@@ -262,10 +262,10 @@ impl Draft<'_> {
     }
 
     /// Where credentials go, and what lies there.
-    fn find_folders(&mut self, todo: &mut [Todo], import: &Import) -> Result<(), Failure> {
+    fn find_folders(&mut self, pending: &mut [Pending], import: &Import) -> Result<(), Failure> {
         let out = import.certificate.out();
-        let connects = |todo: &Todo| todo.wants_certificate() || todo.row.credentials.password;
-        if !todo.iter().any(connects) {
+        let connects = |pending: &Pending| pending.wants_certificate() || pending.row.credentials.password;
+        if !pending.iter().any(connects) {
             return Ok(());
         }
         if !out.is_dir() {
@@ -273,38 +273,38 @@ impl Draft<'_> {
                 .help("make it, or name another with --out"));
         }
         let _rights = Rights::for_folder(out)?;
-        for todo in todo.iter_mut().filter(|todo| connects(todo)) {
-            let folder = out.join(bundle::folder_name(&todo.row.name));
-            match bundle::check(out, &todo.row.name, import.certificate.on_existing()) {
+        for pending in pending.iter_mut().filter(|pending| connects(pending)) {
+            let folder = out.join(bundle::folder_name(&pending.row.name));
+            match bundle::check(out, &pending.row.name, import.certificate.on_existing()) {
                 Ok(()) if !folder.exists() => {}
                 present => {
                     // Who replaces wants nothing that lay there: its key may be the reason.
                     if import.certificate.on_existing() == OnExisting::Refuse {
-                        match found::look((self.snapshot, self.authority), import, todo, &folder) {
-                            Ok(found) => todo.found = found,
+                        match found::look((self.snapshot, self.authority), import, pending, &folder) {
+                            Ok(found) => pending.found = found,
                             Err(objection) => {
-                                self.mistake(&todo.row, objection.message, Some(objection.help));
+                                self.mistake(&pending.row, objection.message, Some(objection.help));
                                 continue;
                             }
                         }
                     }
-                    if let (None, Err(error)) = (&todo.found, present) {
+                    if let (None, Err(error)) = (&pending.found, present) {
                         let help = match error {
                             FolderError::Foreign(_) => "move it away, or take another --out",
                             _ => "take another --out, or replace it with --force",
                         };
-                        self.mistake(&todo.row, error.to_string(), Some(help.to_owned()));
+                        self.mistake(&pending.row, error.to_string(), Some(help.to_owned()));
                     }
                 }
             }
-            todo.folder = Some(folder);
+            pending.folder = Some(folder);
         }
         Ok(())
     }
 
     /// Loads everything as it is going to be, with credentials that stand for those to come; what is wrong with a
     /// device is told at its row.
-    fn check_whole(&mut self, world: &World, todo: &[Todo]) -> Result<Option<Snapshot>, Failure> {
+    fn check_whole(&mut self, world: &World, pending: &[Pending]) -> Result<Option<Snapshot>, Failure> {
         let registry = &self.snapshot.settings().registry_file;
         let mut text = citronella::fs::read(registry, self.snapshot.settings().file_bytes)?.text;
         if !text.is_empty() && !text.ends_with('\n') {
@@ -317,11 +317,11 @@ impl Draft<'_> {
         };
         let hash = password::generate()?.hash;
         let mut starts = Vec::new();
-        for todo in todo.iter().filter(|todo| !todo.known) {
-            starts.push((text.len(), &todo.row));
-            let certificate = todo.listed(Some(&certificate));
-            let password = todo.row.credentials.password.then(|| hash.clone());
-            text.push_str(&todo.device(certificate, password).to_toml(&todo.row.name)?);
+        for pending in pending.iter().filter(|pending| !pending.known) {
+            starts.push((text.len(), &pending.row));
+            let certificate = pending.listed(Some(&certificate));
+            let password = pending.row.credentials.password.then(|| hash.clone());
+            text.push_str(&pending.device(certificate, password).to_toml(&pending.row.name)?);
         }
         let loaded = Snapshot::load_with_registry(world.config(), &text);
         for found in loaded.report.iter().filter(|found| found.code.is_none()) {

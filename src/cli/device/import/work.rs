@@ -12,7 +12,7 @@ use citronella::{
 };
 use jiff::Timestamp;
 
-use super::{Import, Plan, Todo, Told};
+use super::{Import, Plan, Pending, Told};
 use crate::{
     cert,
     output::{Failure, Output},
@@ -55,7 +55,7 @@ pub(super) fn carry_out(
     let authority = plan.authority.take();
     let ca_pem = authority.as_ref().map(|authority| authority.trust_pem()).unwrap_or_default();
     let (mut issuer, mut key_passphrase) = (None, None);
-    if plan.todo.iter().any(|todo| todo.wants_certificate() && todo.found.is_none())
+    if plan.pending.iter().any(|pending| pending.wants_certificate() && pending.found.is_none())
         && let Some(authority) = authority
     {
         import.certificate.warn(output);
@@ -63,17 +63,17 @@ pub(super) fn carry_out(
         (issuer, key_passphrase) = (Some(opened), passphrase);
     }
     let (host, port) = import.certificate.broker(world);
-    if !plan.todo.is_empty() {
+    if !plan.pending.is_empty() {
         cert::warn_of_host(world, output, &host);
     }
     let mut work = Work { world, import, plan: &plan, issuer, ca_pem, key_passphrase, host, port };
-    let mut done = Vec::with_capacity(plan.todo.len());
+    let mut done = Vec::with_capacity(plan.pending.len());
     let mut registered = 0;
-    let mut progress = Progress::new(output, "devices", plan.todo.len());
-    for todo in plan.todo.chunks(AT_ONCE) {
-        let step = work.hand_over(todo, &mut done).and_then(|()| {
+    let mut progress = Progress::new(output, "devices", plan.pending.len());
+    for pending in plan.pending.chunks(AT_ONCE) {
+        let step = work.hand_over(pending, &mut done).and_then(|()| {
             let due = done.len() - registered >= (plan.registered + registered) / PART;
-            if due || done.len() == plan.todo.len() {
+            if due || done.len() == plan.pending.len() {
                 work.register(registered, &done)?;
                 registered = done.len();
             }
@@ -84,41 +84,41 @@ pub(super) fn carry_out(
                 "{registered} devices are complete; doing it again goes on where this has stopped"
             ))
         })?;
-        progress.step(todo.len());
+        progress.step(pending.len());
     }
     drop(progress);
     let told = plan
-        .todo
+        .pending
         .iter()
         .zip(&done)
-        .map(|(todo, new)| plan.tell((&todo.row, todo.outline()), todo.place(), new.entry.as_ref()));
+        .map(|(pending, new)| plan.tell((&pending.row, pending.outline()), pending.place(), new.entry.as_ref()));
     Ok(told.chain(plan.told_there()).collect())
 }
 
 impl Work<'_> {
     /// Makes what the next devices connect with, and their folders.
-    fn hand_over(&mut self, todo: &[Todo], done: &mut Vec<New>) -> Result<(), Failure> {
-        let made = self.make(todo)?;
-        self.write_folders(todo, &made)?;
-        for (todo, made) in todo.iter().zip(&made) {
-            done.push(New::of(todo, made)?);
+    fn hand_over(&mut self, pending: &[Pending], done: &mut Vec<New>) -> Result<(), Failure> {
+        let made = self.make(pending)?;
+        self.write_folders(pending, &made)?;
+        for (pending, made) in pending.iter().zip(&made) {
+            done.push(New::of(pending, made)?);
         }
         Ok(())
     }
 
     /// Certificates and passwords that no earlier run has made.
-    fn make(&mut self, todo: &[Todo]) -> Result<Vec<Made>, Failure> {
-        let wanting = |todo: &&Todo| todo.wants_certificate() && todo.found.is_none();
+    fn make(&mut self, pending: &[Pending]) -> Result<Vec<Made>, Failure> {
+        let wanting = |pending: &&Pending| pending.wants_certificate() && pending.found.is_none();
         let requests: Vec<DeviceRequest> =
-            todo.iter().filter(wanting).map(|todo| self.import.certificate.request(&todo.row.name)).collect();
+            pending.iter().filter(wanting).map(|pending| self.import.certificate.request(&pending.row.name)).collect();
         let issued = match &mut self.issuer {
             Some(issuer) if !requests.is_empty() => issuer.issue_devices(&requests, Timestamp::now())?,
             _ => Vec::new(),
         };
         let mut issued = issued.into_iter();
-        let made = todo.iter().map(|todo| {
-            let certificate = if wanting(&todo) { issued.next() } else { None };
-            let fresh = todo.row.credentials.password && todo.found.is_none();
+        let made = pending.iter().map(|pending| {
+            let certificate = if wanting(&pending) { issued.next() } else { None };
+            let fresh = pending.row.credentials.password && pending.found.is_none();
             let password = if fresh { Some(password::generate()?) } else { None };
             Ok(Made { certificate, password })
         });
@@ -126,12 +126,12 @@ impl Work<'_> {
     }
 
     /// Folders for what was made.
-    fn write_folders(&self, todo: &[Todo], made: &[Made]) -> Result<(), Failure> {
-        let fresh: Vec<(&Todo, &Made)> =
-            todo.iter().zip(made).filter(|(todo, _)| todo.folder.is_some() && todo.found.is_none()).collect();
+    fn write_folders(&self, pending: &[Pending], made: &[Made]) -> Result<(), Failure> {
+        let fresh: Vec<(&Pending, &Made)> =
+            pending.iter().zip(made).filter(|(pending, _)| pending.folder.is_some() && pending.found.is_none()).collect();
         let bundles: Vec<Bundle<'_>> = fresh
             .iter()
-            .map(|(todo, made)| {
+            .map(|(pending, made)| {
                 let key = |issued| match &self.key_passphrase {
                     Some(passphrase) => KeyFile::Encrypted(issued, passphrase, PBKDF2_ITERATIONS),
                     None => KeyFile::Plain(issued),
@@ -139,11 +139,11 @@ impl Work<'_> {
                 let certificate = made.certificate.as_ref();
                 let port = if certificate.is_some() { self.port } else { self.import.password_port };
                 Bundle {
-                    name: &todo.row.name,
+                    name: &pending.row.name,
                     certificate: certificate.map(|issued| (&issued.certified, key(&issued.key))),
                     password: made.password.as_ref().map(|generated| &generated.text),
                     ca_pem: &self.ca_pem,
-                    connect: Try { host: &self.host, port, topic: &todo.topic },
+                    connect: Try { host: &self.host, port, topic: &pending.topic },
                 }
             })
             .collect();
@@ -157,23 +157,23 @@ impl Work<'_> {
 
     /// Everything from a place on that is handed over, in one step.
     fn register(&self, from: usize, done: &[New]) -> Result<(), Failure> {
-        let pairs = || self.plan.todo.iter().zip(done).skip(from);
+        let pairs = || self.plan.pending.iter().zip(done).skip(from);
         let added: Vec<(&DeviceName, NewDevice)> = pairs()
-            .filter(|(todo, _)| !todo.known)
-            .map(|(todo, new)| {
-                let certificate = todo.listed(new.certificate.as_ref());
-                (&todo.row.name, todo.device(certificate, new.password.clone()))
+            .filter(|(pending, _)| !pending.known)
+            .map(|(pending, new)| {
+                let certificate = pending.listed(new.certificate.as_ref());
+                (&pending.row.name, pending.device(certificate, new.password.clone()))
             })
             .collect();
         let added = added.iter().map(|(name, device)| (*name, device));
-        if pairs().all(|(todo, _)| !todo.known) {
+        if pairs().all(|(pending, _)| !pending.known) {
             return registry::append(self.world, &self.plan.registry, added);
         }
         registry::change(self.world, |editor| {
             editor.add_all(added)?;
-            for (todo, new) in pairs().filter(|(todo, _)| todo.known) {
-                let name = todo.row.name.as_str();
-                if let Some(certificate) = todo.listed(new.certificate.as_ref()) {
+            for (pending, new) in pairs().filter(|(pending, _)| pending.known) {
+                let name = pending.row.name.as_str();
+                if let Some(certificate) = pending.listed(new.certificate.as_ref()) {
                     editor.add_certificate(name, &certificate)?;
                 }
                 if let Some(hash) = &new.password {
@@ -193,12 +193,12 @@ struct New {
 }
 
 impl New {
-    fn of(todo: &Todo, made: &Made) -> Result<Self, Failure> {
+    fn of(pending: &Pending, made: &Made) -> Result<Self, Failure> {
         let made_entry = made.certificate.as_ref().map(|issued| issued.entry.clone());
-        let entry = made_entry.or_else(|| todo.found.as_ref()?.entry.clone());
+        let entry = made_entry.or_else(|| pending.found.as_ref()?.entry.clone());
         let certificate = entry.as_ref().map(cert::listing).transpose()?;
         let password = made.password.as_ref().map(|generated| generated.hash.clone());
-        let password = password.or_else(|| todo.found.as_ref()?.password.clone());
+        let password = password.or_else(|| pending.found.as_ref()?.password.clone());
         Ok(Self { entry, certificate, password })
     }
 }
