@@ -22,7 +22,7 @@ use crate::{
     output::{Outcome, Output},
     world::World,
 };
-use plan::{Plan, Pending};
+use plan::{Pending, Plan};
 
 mod compare;
 mod found;

@@ -253,7 +253,9 @@ impl Draft<'_> {
                     );
                     self.mistake(&pending.row, error.to_string(), Some(help));
                 }
-                Err(error @ IssueError::SameSubject(_)) => self.mistake(&pending.row, error.to_string(), None),
+                Err(error @ IssueError::SameSubject(_)) => {
+                    self.mistake(&pending.row, error.to_string(), None)
+                }
                 // It is the same for all.
                 Err(error) => return Err(error.into()),
             }

@@ -12,7 +12,7 @@ use citronella::{
 };
 use jiff::Timestamp;
 
-use super::{Import, Plan, Pending, Told};
+use super::{Import, Pending, Plan, Told};
 use crate::{
     cert,
     output::{Failure, Output},
@@ -87,11 +87,9 @@ pub(super) fn carry_out(
         progress.step(pending.len());
     }
     drop(progress);
-    let told = plan
-        .pending
-        .iter()
-        .zip(&done)
-        .map(|(pending, new)| plan.tell((&pending.row, pending.outline()), pending.place(), new.entry.as_ref()));
+    let told = plan.pending.iter().zip(&done).map(|(pending, new)| {
+        plan.tell((&pending.row, pending.outline()), pending.place(), new.entry.as_ref())
+    });
     Ok(told.chain(plan.told_there()).collect())
 }
 
@@ -109,8 +107,11 @@ impl Work<'_> {
     /// Certificates and passwords that no earlier run has made.
     fn make(&mut self, pending: &[Pending]) -> Result<Vec<Made>, Failure> {
         let wanting = |pending: &&Pending| pending.wants_certificate() && pending.found.is_none();
-        let requests: Vec<DeviceRequest> =
-            pending.iter().filter(wanting).map(|pending| self.import.certificate.request(&pending.row.name)).collect();
+        let requests: Vec<DeviceRequest> = pending
+            .iter()
+            .filter(wanting)
+            .map(|pending| self.import.certificate.request(&pending.row.name))
+            .collect();
         let issued = match &mut self.issuer {
             Some(issuer) if !requests.is_empty() => issuer.issue_devices(&requests, Timestamp::now())?,
             _ => Vec::new(),
@@ -127,8 +128,11 @@ impl Work<'_> {
 
     /// Folders for what was made.
     fn write_folders(&self, pending: &[Pending], made: &[Made]) -> Result<(), Failure> {
-        let fresh: Vec<(&Pending, &Made)> =
-            pending.iter().zip(made).filter(|(pending, _)| pending.folder.is_some() && pending.found.is_none()).collect();
+        let fresh: Vec<(&Pending, &Made)> = pending
+            .iter()
+            .zip(made)
+            .filter(|(pending, _)| pending.folder.is_some() && pending.found.is_none())
+            .collect();
         let bundles: Vec<Bundle<'_>> = fresh
             .iter()
             .map(|(pending, made)| {
