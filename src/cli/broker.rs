@@ -166,7 +166,7 @@ fn put(
     for note in options.subject.iter().flat_map(Subject::notes) {
         output.warn(note);
     }
-    let mut issuer: Issuer = world.authority()?.unlock(&options.passphrase.ask()?)?;
+    let mut issuer: Issuer = options.passphrase.unlock(world.authority()?)?;
     let issued = issuer.issue_broker(request, Timestamp::now())?;
     if issued.shortened {
         output.warn("the broker's certificate ends with the authority's");

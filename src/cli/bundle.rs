@@ -9,6 +9,7 @@ use std::{
 };
 
 use citronella::{
+    config::nearest,
     ident::DeviceName,
     pki::{
         KeyError, PrivateKey,
@@ -46,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "NAME")]
     device: String,
     /// Who is to use it: mosquitto, java, python, node, android, esp32, tasmota or openssl
-    #[arg(long = "for", value_name = "TARGET")]
+    #[arg(long = "for", value_name = "TARGET", value_parser = target)]
     target: Target,
     /// The folder with the device's certificate and key [default: ./NAME]
     #[arg(long, value_name = "FOLDER", conflicts_with = "new")]
@@ -68,6 +69,15 @@ pub(crate) struct Arguments {
     plain_key: bool,
     #[command(flatten)]
     certificate: cert::IssueOptions,
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    text.parse::<Target>().map_err(|error| {
+        match nearest(&text.to_ascii_lowercase(), Target::WORDS.iter().map(|(word, _)| *word)) {
+            Some(word) => format!("{error}; did you mean `{word}`?"),
+            None => error.to_string(),
+        }
+    })
 }
 
 #[derive(Serialize)]
@@ -143,7 +153,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
                     OnExisting::Refuse => {
                         failure.help("take another --out, or replace what is there with --force")
                     }
-                    OnExisting::Replace => failure,
+                    OnExisting::Replace | OnExisting::Keep => failure,
                 }
             })?
         }
@@ -201,7 +211,7 @@ fn write_archive(file: &Path, content: &Secret, on_existing: OnExisting) -> Resu
         made.as_file().sync_all()?;
         let _file = match on_existing {
             OnExisting::Refuse => made.persist_noclobber(file)?,
-            OnExisting::Replace => made.persist(file)?,
+            OnExisting::Replace | OnExisting::Keep => made.persist(file)?,
         };
         File::open(folder)?.sync_all()
     };
@@ -294,7 +304,11 @@ impl Source {
                     Some(passphrase) => passphrase,
                     None => options.ask()?,
                 };
-                let key = PrivateKey::from_pem(sealed.expose(), Some(&passphrase)).map_err(named)?;
+                let key = PrivateKey::from_pem(sealed.expose(), Some(&passphrase));
+                let key = key.map_err(|error| match error {
+                    KeyError::WrongPassphrase => named(error).help(options.origin()),
+                    error => named(error),
+                })?;
                 Ok(Self { authority, chain, key, passphrase: Some(Arc::new(passphrase)) })
             }
             Err(error) => Err(named(error)),

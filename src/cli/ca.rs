@@ -54,6 +54,7 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  citronella ca backup authority.tar")]
     Backup {
         /// The archive to write, with mode 0600
+        #[arg(value_name = "ARCHIVE")]
         file: PathBuf,
         /// Replace a file that is there
         #[arg(long)]
@@ -63,6 +64,7 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  citronella ca restore authority.tar")]
     Restore {
         /// The archive
+        #[arg(value_name = "ARCHIVE")]
         file: PathBuf,
     },
 }
@@ -214,7 +216,10 @@ fn key(path: &Path, passphrase: &KeyPassphrase) -> Result<PrivateKey, Failure> {
         Err(KeyError::PassphraseNeeded) => PrivateKey::from_pem(text.expose(), Some(&passphrase.ask()?)),
         read => read,
     };
-    read.map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    read.map_err(|error| {
+        let failure = Failure::new(format!("{}: {error}", path.display()));
+        if matches!(error, KeyError::WrongPassphrase) { failure.help(passphrase.origin()) } else { failure }
+    })
 }
 
 fn rollover(world: &World, output: &Output, rollover: &Rollover) -> Answer {
@@ -227,7 +232,8 @@ fn rollover(world: &World, output: &Output, rollover: &Rollover) -> Answer {
     }
     let new = rollover.new.request(output, ROOT_DAYS);
     let passphrase = rollover.passphrase.ask()?;
-    let issuer: Issuer = authority.unlock(&passphrase)?.roll_over(&new, &passphrase, Timestamp::now())?;
+    let opened = authority.unlock(&passphrase).map_err(|error| rollover.passphrase.refused(error))?;
+    let issuer: Issuer = opened.roll_over(&new, &passphrase, Timestamp::now())?;
     deploy_trust(world, output, issuer.authority())?;
     let command = world.command();
     for step in [

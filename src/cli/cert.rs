@@ -43,8 +43,12 @@ pub(crate) enum Verb {
     )]
     Sign(sign::Sign),
     /// Make the next certificate of a device; the earlier ones end after an overlap
+    ///
+    /// Where the device's folder is, here or in --out, the new files take the place of the old ones, which are kept in
+    /// NAME.old until the next time (--force keeps nothing). The earlier certificates stay good for the overlap, so that
+    /// there is time to carry the new files to the device.
     #[command(
-        after_help = "Examples:\n  citronella cert renew thunder10 --out /media/stick\n  citronella cert renew thunder10 --same-key --overlap 7d --force"
+        after_help = "Examples:\n  citronella cert renew thunder10\n  citronella cert renew thunder10 --out /media/stick\n  citronella cert renew thunder10 --same-key --overlap 7d"
     )]
     Renew(renew::Renew),
     /// Tell by the exit status whether a certificate ends soon: 0 it is time, 1 not yet

@@ -15,7 +15,7 @@ use serde::Serialize;
 mod texts;
 
 use super::{
-    Answer, codes, consent,
+    Answer, codes, consent, noted,
     output::{Failure, Outcome, Output, counted},
     world::World,
 };
@@ -36,9 +36,14 @@ const MOSQUITTO_CONF: &str = "/etc/mosquitto/mosquitto.conf";
     after_help = "Examples:\n  sudo citronella doctor\n  sudo citronella doctor --fix\n  citronella doctor ./mosquitto.conf\n  citronella doctor --explain key-mismatch"
 )]
 pub(crate) struct Arguments {
-    /// The file that the broker is started with
-    #[arg(value_name = "MOSQUITTO.CONF", default_value = MOSQUITTO_CONF)]
-    conf: PathBuf,
+    /// The file that the broker is started with [default: the one that includes the lines of `init`, else
+    /// /etc/mosquitto/mosquitto.conf]
+    #[arg(value_name = "MOSQUITTO.CONF")]
+    conf: Option<PathBuf>,
+
+    /// The same by the lines that `init` wrote into this file
+    #[arg(long, value_name = "FILE", conflicts_with = "conf")]
+    mosquitto_conf: Option<PathBuf>,
 
     /// Mend what can be mended without a choice to make; shows the changes first and asks
     #[arg(long)]
@@ -57,16 +62,25 @@ pub(crate) struct Arguments {
     explain: Option<Option<String>>,
 }
 
+impl Arguments {
+    /// The file that the broker is started with.
+    fn file(&self, world: &World) -> PathBuf {
+        let named = self.conf.clone().or_else(|| self.mosquitto_conf.as_deref().map(noted::including));
+        named.or_else(|| noted::main_file(world)).unwrap_or_else(|| MOSQUITTO_CONF.into())
+    }
+}
+
 pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
     if let Some(code) = &arguments.explain {
         return codes::explain::<Code>(output, code.as_deref());
     }
-    let mut found = look(world, &arguments.conf)?;
+    let conf = arguments.file(world);
+    let mut found = look(world, &conf)?;
     let mut changed = 0;
     if arguments.fix {
         changed = mend(output, &found.findings, arguments.yes)?;
         if changed > 0 {
-            found = look(world, &arguments.conf)?;
+            found = look(world, &conf)?;
         }
     }
     let count = |severity| found.findings.iter().filter(|found| found.severity == severity).count();
@@ -88,7 +102,9 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
 }
 
 fn look(world: &World, conf: &Path) -> Result<Examination, Failure> {
-    let of_this_machine = world.chosen_config().is_some() || conf == Path::new(MOSQUITTO_CONF);
+    let of_this_machine = world.chosen_config().is_some()
+        || conf == Path::new(MOSQUITTO_CONF)
+        || noted::main_file(world).is_some_and(|noted| noted == conf);
     let citronella = Some(world.config()).filter(|config| of_this_machine && config.exists());
     let case = Case {
         named: conf.to_owned().into(),

@@ -42,13 +42,11 @@ use super::{
     Answer,
     files::{Files, Mode, Wrote},
     held::Held,
+    noted::{self, Doors},
     output::{Failure, Outcome, Output},
     passphrase::CaPassphrase,
     world::World,
 };
-
-/// Where Debian's Mosquitto finds our lines.
-pub(crate) const MOSQUITTO_CONF: &str = "/etc/mosquitto/conf.d/citronella.conf";
 
 /// Make an authority, a certificate for the broker, a configuration that lets nobody in, and the lines for
 /// Mosquitto
@@ -101,9 +99,10 @@ pub(crate) struct Arguments {
     /// File of mosquitto_passwd to take hashes from, beside those in the registry; made if it is missing
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Where to write the lines for Mosquitto
-    #[arg(long, value_name = "FILE", default_value = MOSQUITTO_CONF)]
-    mosquitto_conf: PathBuf,
+    /// Where to write the lines for Mosquitto [default: where an earlier run has, else
+    /// /etc/mosquitto/conf.d/citronella.conf]
+    #[arg(long, value_name = "FILE")]
+    mosquitto_conf: Option<PathBuf>,
     /// The plugin [default: where the package or `make install` puts it]
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
@@ -130,12 +129,26 @@ pub(crate) struct Arguments {
     restart_command: Option<String>,
 }
 
+impl Arguments {
+    /// Where the lines for Mosquitto go.
+    fn conf(&self) -> &Path {
+        self.mosquitto_conf.as_deref().unwrap_or(Path::new(noted::LINES))
+    }
+}
+
 pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> Answer {
     let plugin = refusals::plugin_path(arguments.plugin.as_deref())?;
-    refusals::folder_of(
-        &arguments.mosquitto_conf,
-        "is Mosquitto installed? --mosquitto-conf names another place",
-    )?;
+    if arguments.mosquitto_conf.is_none() {
+        let noted = noted::lines(world);
+        if noted != Path::new(noted::LINES) {
+            output.say(&format_args!(
+                "the lines for Mosquitto go where an earlier run has them, {}; --mosquitto-conf names another file",
+                noted.display()
+            ));
+        }
+        arguments.mosquitto_conf = Some(noted);
+    }
+    refusals::folder_of(arguments.conf(), "is Mosquitto installed? --mosquitto-conf names another place")?;
     if let Some(path) = &arguments.password_file {
         refusals::folder_of(path, "make it, or name another file with --password-file")?;
     }
@@ -154,15 +167,15 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
     let state = state_directory(&folder);
 
     // What others have is looked at, and whoever runs this is asked, before anything is made.
-    let others = Neighbours::of(&arguments.mosquitto_conf);
+    let others = Neighbours::of(arguments.conf());
     let mut ports: Vec<u16> =
-        neighbours::own_listeners(&arguments.mosquitto_conf).iter().map(|listener| listener.port).collect();
+        neighbours::own_listeners(arguments.conf()).iter().map(|listener| listener.port).collect();
     if ports.is_empty() {
         ports.push(arguments.port);
     }
     ports.extend(arguments.password_listener.then_some(arguments.password_port));
     refusals::opens_more(&others, &arguments, &config)?;
-    let asked = !arguments.no_import && !arguments.mosquitto_conf.exists();
+    let asked = !arguments.no_import && !arguments.conf().exists();
     if let Some(who) = neighbours::locked_out(&others).filter(|_| asked) {
         output.warn(&who);
     }
@@ -215,7 +228,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         step(&path, "the password file", files.create(&path, b"", Mode::Shared)?);
         arguments.password_file = Some(path);
     }
-    let conf = &arguments.mosquitto_conf;
+    let conf = &arguments.conf().to_owned();
     let asked_1883 = arguments.port == 1883 || arguments.password_listener && arguments.password_port == 1883;
     let keeps_1883 = others.open_nothing() && !asked_1883;
     let text = texts::mosquitto_conf(&arguments, &folder, &config, &plugin)
@@ -257,6 +270,12 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         )),
     }
 
+    // The commands that follow look there.
+    if let Some((note, text)) = noted::note(&folder, conf)
+        && !fs::read(&note).is_ok_and(|found| found == text.as_bytes())
+    {
+        made.replace(&files, &note, &text)?;
+    }
     let change = Change::new(conf, before, after, edits)?;
     change.make(output, &held)?;
     step(conf, "the lines for Mosquitto", if change.is_ours() { Wrote::New } else { Wrote::Kept });
@@ -276,7 +295,7 @@ pub(crate) fn run(world: &World, output: &Output, mut arguments: Arguments) -> A
         inside: inside(&config),
         guarded: None,
         command: world.command(),
-        port: arguments.port,
+        port: Doors::of(world).for_certificates().map_or(arguments.port, |door| door.port),
         closes_1883: (others.setup().is_none() || others.open_nothing()) && !neighbours::opens(conf, 1883),
         keeps_1883: keeps_1883 && neighbours::opens(conf, 1883),
     };
@@ -304,7 +323,7 @@ fn take_over(
         !fresh(config, texts::STARTER_CONFIG) && !fresh(config, &texts::starter_config(None, state));
     let (users, renames) = (Users::of(others, arguments), config.with_file_name("renames.toml"));
     let done = settled && fs::read_to_string(config).is_ok_and(|text| text.starts_with("# Imported from "));
-    if done && !arguments.no_import && !arguments.mosquitto_conf.exists() {
+    if done && !arguments.no_import && !arguments.conf().exists() {
         // Nobody guards yet: people go on with the broker's own users, and may have taken some out.
         let now = users.map(|users| users.import(output, state_line(state), &renames)).transpose()?;
         return takeover::are_still(now.as_ref(), (config, registry)).map(|()| None);
@@ -319,7 +338,7 @@ fn take_over(
         };
     }
     // Once our lines are there it has been asked.
-    if arguments.mosquitto_conf.exists() && !arguments.import {
+    if arguments.conf().exists() && !arguments.import {
         return Ok(None);
     }
     if !users.agreed(output, arguments)? {

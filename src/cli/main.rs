@@ -24,6 +24,7 @@ mod held;
 mod import;
 mod init;
 mod input;
+mod noted;
 mod output;
 #[cfg(test)]
 mod pages;

@@ -5,11 +5,14 @@ use std::{
     env,
     fs::File,
     io::{self, IsTerminal as _, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use citronella::secret::Secret;
+use citronella::{
+    pki::{Authority, AuthorityError, Issuer, KeyError},
+    secret::Secret,
+};
 use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 
 use super::output::Failure;
@@ -20,6 +23,7 @@ const MAX_BYTES: u64 = 65_535;
 const CA_INSTEAD: &str = "--ca-passphrase-file, --ca-passphrase-fd or CITRONELLA_CA_PASSPHRASE";
 const KEY_INSTEAD: &str = "--key-passphrase-file, --key-passphrase-fd or CITRONELLA_KEY_PASSPHRASE";
 
+const CA_VARIABLE: &str = "CITRONELLA_CA_PASSPHRASE";
 const KEY_VARIABLE: &str = "CITRONELLA_KEY_PASSPHRASE";
 
 /// Where the passphrase of the authority's key comes from.
@@ -51,7 +55,25 @@ impl CaPassphrase {
     }
 
     fn given(&self) -> Result<Option<Secret>, Failure> {
-        given(self.ca_passphrase_file.as_ref(), self.ca_passphrase_fd, "CITRONELLA_CA_PASSPHRASE")
+        given(self.ca_passphrase_file.as_ref(), self.ca_passphrase_fd, CA_VARIABLE)
+    }
+
+    /// The authority with its key open.
+    pub(crate) fn unlock(&self, authority: Authority) -> Result<Issuer, Failure> {
+        authority.unlock(&self.ask()?).map_err(|error| self.refused(error))
+    }
+
+    /// Why the authority's key does not open, and where the passphrase came from if that is the reason.
+    pub(crate) fn refused(&self, error: AuthorityError) -> Failure {
+        let is_wrong = matches!(error, AuthorityError::Key { source: KeyError::WrongPassphrase, .. });
+        let failure = Failure::from(error);
+        if !is_wrong {
+            return failure;
+        }
+        let origin = origin(self.ca_passphrase_file.as_deref(), self.ca_passphrase_fd, CA_VARIABLE);
+        failure.help(origin).help(
+            "it is the passphrase that was chosen when the authority was made (`citronella init`); nobody can recover it",
+        )
     }
 }
 
@@ -113,6 +135,11 @@ impl KeyPassphrase {
         }
     }
 
+    /// Where the passphrase came from that does not open a key.
+    pub(crate) fn origin(&self) -> String {
+        origin(self.key_passphrase_file.as_deref(), self.key_passphrase_fd, KEY_VARIABLE)
+    }
+
     /// Whether there is to be one. Asks nobody.
     pub(crate) fn is_wanted(&self) -> bool {
         let given = self.key_passphrase_file.is_some() || self.key_passphrase_fd.is_some();
@@ -156,6 +183,23 @@ impl FilePassphrase {
 /// The passphrase of a key that exists, asked at the terminal.
 pub(crate) fn of_key(key: &str) -> Result<Secret, Failure> {
     prompt(&format!("passphrase of {key}: "), "--key-passphrase-file or CITRONELLA_KEY_PASSPHRASE")
+}
+
+/// Where a passphrase of a key came from that does not open it: this file or the environment, else the terminal.
+pub(crate) fn origin_of_key(file: Option<&Path>) -> String {
+    origin(file, None, KEY_VARIABLE)
+}
+
+/// In the order of [`given`].
+fn origin(file: Option<&Path>, fd: Option<u32>, variable: &str) -> String {
+    match (file, fd) {
+        (Some(path), _) => format!("it was the first line of {}", path.display()),
+        (None, Some(fd)) => format!("it was read from descriptor {fd}"),
+        (None, None) if env::var_os(variable).is_some() => {
+            format!("it came from {variable} in the environment; `unset {variable}` lets you type it")
+        }
+        (None, None) => "type it once more".to_owned(),
+    }
 }
 
 /// File before descriptor before environment.

@@ -122,23 +122,30 @@ pub(crate) fn revoke(
     Ok(wanted.into_iter().map(|(_, fingerprint)| *fingerprint).collect())
 }
 
-/// A topic to which the device may publish, for the first try; one that will be refused if there is none.
+/// A topic for the first try, on which nobody acts: under the device's own name, with the word `test`, where its rules
+/// allow one; else one that the broker refuses, so that only the log-in is tried.
 pub(crate) fn topic_to_try(snapshot: &Snapshot, name: &str) -> String {
-    let allowed = |topic: &String| {
-        let request = Request::Publish { topic, qos: 0, retain: false, payload_bytes: 5 };
-        snapshot.authorize(name, name, &request).is_allowed()
-    };
-    let Some(device) = snapshot.device(name) else { return format!("hello/{name}") };
+    const WORD: &str = "test";
+    let elsewhere = format!("{WORD}/{name}");
+    let Some(device) = snapshot.device(name) else { return elsewhere };
+    let allowed = |topic: &String| may_try(snapshot, name, topic);
     let roles = snapshot.roles().expand(device.roles());
     let own = snapshot.indexes(name).and_then(|(_, own)| own).map_or(&[][..], Index::blocks);
     let blocks = roles.iter().filter_map(|role| snapshot.roles().block(*role)).chain(own);
-    let topics = blocks.flat_map(|block| &block.rules).map(|rule| {
+    let topics = blocks.flat_map(|block| &block.rules).filter_map(|rule| {
         let text = rule.template.to_string().replace("{device}", name).replace("{username}", name);
-        let levels: Vec<&str> =
-            text.split('/').map(|level| if matches!(level, "+" | "#") { "hello" } else { level }).collect();
-        levels.join("/")
+        let (before, after) = text.split_once(&format!("{name}/"))?;
+        let is_own = before.is_empty() || before.ends_with('/');
+        let is_open = is_own && !before.contains(['+', '#']) && matches!(after, "+" | "#");
+        is_open.then(|| format!("{before}{name}/{WORD}"))
     });
-    topics.filter(|topic| !topic.contains('{')).find(allowed).unwrap_or_else(|| format!("hello/{name}"))
+    topics.filter(|topic| !topic.contains('{')).find(allowed).unwrap_or(elsewhere)
+}
+
+/// Whether the device may publish the line to paste there.
+pub(crate) fn may_try(snapshot: &Snapshot, name: &str, topic: &str) -> bool {
+    let request = Request::Publish { topic, qos: 0, retain: false, payload_bytes: 5 };
+    snapshot.authorize(name, name, &request).is_allowed()
 }
 
 /// Whether [`add`] would be refused; nothing is written.

@@ -19,7 +19,8 @@ use super::{
     Answer, consent,
     doctor::Door,
     held::Held,
-    init::{MOSQUITTO_CONF, Neighbours, restored, told},
+    init::{Neighbours, restored, told},
+    noted,
     output::{Failure, Outcome, Output},
     shell,
     world::World,
@@ -32,16 +33,17 @@ use super::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  sudo citronella uninstall\n  sudo citronella uninstall --yes")]
 pub(crate) struct Arguments {
-    /// The lines that `citronella init` wrote
-    #[arg(long, value_name = "FILE", default_value = MOSQUITTO_CONF)]
-    mosquitto_conf: PathBuf,
+    /// The lines that `citronella init` wrote [default: where it has noted that it did, else
+    /// /etc/mosquitto/conf.d/citronella.conf]
+    #[arg(long, value_name = "FILE")]
+    mosquitto_conf: Option<PathBuf>,
     /// Leave the broker without its guard, and do not ask
     #[arg(long)]
     yes: bool,
 }
 
 pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answer {
-    let conf = &*arguments.mosquitto_conf;
+    let conf = &*arguments.mosquitto_conf.clone().unwrap_or_else(|| noted::lines(world));
     let aside = conf.with_added_extension("disabled");
     let there = fs::symlink_metadata(conf).is_ok();
     let files = Neighbours::of(conf).setup().map(|setup| setup.files.clone()).unwrap_or_default();

@@ -27,7 +27,7 @@ impl Exam<'_> {
                 );
                 self.push(
                     Finding::error(Code::PluginNotLoaded, message)
-                        .help("`sudo citronella init` writes the lines for Mosquitto into /etc/mosquitto/conf.d/citronella.conf"),
+                        .help("`sudo citronella init` writes the lines for Mosquitto, `--mosquitto-conf FILE` says where; if the broker is started with another file, `citronella doctor FILE` looks at that"),
                 );
             }
             return;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use super::folder::{FolderError, OnExisting, exchange};
+pub use super::folder::{FolderError, OnExisting, exchange, kept};
 use super::{
     folder::{self, NewFile, NewFolder},
     issue::Certified,

@@ -25,6 +25,14 @@ pub enum OnExisting {
     Refuse,
     /// Replace it, if it holds nothing but files of ours.
     Replace,
+    /// The same, and keep it: see [`kept`].
+    Keep,
+}
+
+/// Where [`OnExisting::Keep`] puts the folder that was there. One that was kept before makes room for it.
+#[must_use]
+pub fn kept(target: &Path) -> PathBuf {
+    target.with_added_extension("old")
 }
 
 /// Why there is no folder.
@@ -81,12 +89,14 @@ impl NewFile {
 ///
 /// The folder exists, or is to be replaced but holds foreign files.
 pub(crate) fn check(target: &Path, ours: &[String], on_existing: OnExisting) -> Result<(), FolderError> {
-    match fs::symlink_metadata(target) {
+    let replaceable = |path: &Path| match fs::symlink_metadata(path) {
         Err(_) => Ok(()),
-        Ok(_) if on_existing == OnExisting::Refuse => Err(FolderError::Exists(target.to_owned())),
-        Ok(found) if found.is_dir() && holds_only(target, ours) => Ok(()),
-        Ok(_) => Err(FolderError::Foreign(target.to_owned())),
-    }
+        Ok(_) if on_existing == OnExisting::Refuse => Err(FolderError::Exists(path.to_owned())),
+        Ok(found) if found.is_dir() && holds_only(path, ours) => Ok(()),
+        Ok(_) => Err(FolderError::Foreign(path.to_owned())),
+    };
+    replaceable(target)?;
+    if on_existing == OnExisting::Keep { replaceable(&kept(target)) } else { Ok(()) }
 }
 
 /// A folder to be.
@@ -143,16 +153,17 @@ pub(crate) fn write_all(
         store::sync_all(parent).map_err(at("write", parent))?;
     }
     for (folder, draft) in folders.iter().zip(drafts) {
-        put(&draft, &parent.join(&folder.name), on_existing)?;
+        put(draft, &parent.join(&folder.name), on_existing)?;
     }
     Ok(store::sync(parent).map_err(at("write", parent))?)
 }
 
 /// Moves a draft to its place.
-fn put(draft: &Draft, target: &Path, on_existing: OnExisting) -> Result<(), FolderError> {
-    let kept = match on_existing {
+fn put(draft: Draft, target: &Path, on_existing: OnExisting) -> Result<(), FolderError> {
+    let moved = match on_existing {
         OnExisting::Replace if target.exists() => exchange(&draft.path, target),
-        OnExisting::Refuse | OnExisting::Replace => {
+        OnExisting::Keep if target.exists() => exchange_and_keep(draft, target),
+        _ => {
             renameat2(AT_FDCWD, &draft.path, AT_FDCWD, target, RenameFlags::RENAME_NOREPLACE)
                 .map_err(io::Error::from)
                 // File systems that cannot say so: a rename takes the place of an empty folder at most.
@@ -162,12 +173,25 @@ fn put(draft: &Draft, target: &Path, on_existing: OnExisting) -> Result<(), Fold
                 })
         }
     };
-    match kept {
+    match moved {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(FolderError::Exists(target.to_owned()))
         }
         other => Ok(other.map_err(at("write", target))?),
     }
+}
+
+/// Puts the draft in the place of the old folder, and that beside it. Where that fails the old one is in its place.
+fn exchange_and_keep(draft: Draft, target: &Path) -> io::Result<()> {
+    exchange(&draft.path, target)?;
+    let kept = kept(target);
+    let aside = if kept.exists() { exchange(&draft.path, &kept) } else { fs::rename(&draft.path, &kept) };
+    aside.inspect_err(|_| {
+        if exchange(&draft.path, target).is_err() {
+            // It is the old folder that lies there.
+            std::mem::forget(draft);
+        }
+    })
 }
 
 /// Puts the draft in the place of the old folder; the old one ends up where the draft was.
@@ -177,15 +201,25 @@ fn put(draft: &Draft, target: &Path, on_existing: OnExisting) -> Result<(), Fold
 /// The file system refuses; then the old folder is in its place.
 pub fn exchange(draft: &Path, target: &Path) -> io::Result<()> {
     match renameat2(AT_FDCWD, draft, AT_FDCWD, target, RenameFlags::RENAME_EXCHANGE) {
-        // File systems that cannot: for an instant there is no folder, never half of one.
-        Err(nix::errno::Errno::EINVAL) => {
-            let old = draft.with_extension("old");
-            fs::rename(target, &old)?;
-            fs::rename(draft, target)?;
-            fs::rename(&old, draft)
-        }
+        Err(nix::errno::Errno::EINVAL) => exchange_by_turns(draft, target),
         other => Ok(other?),
     }
+}
+
+/// For file systems that cannot: for an instant there is no folder, never half of one.
+fn exchange_by_turns(draft: &Path, target: &Path) -> io::Result<()> {
+    let old = draft.with_extension("old");
+    fs::rename(target, &old)?;
+    let back = |error| {
+        // Whatever the first error was, it is the one to tell.
+        let _ = fs::rename(&old, target);
+        Err(error)
+    };
+    fs::rename(draft, target).or_else(back)?;
+    fs::rename(&old, draft).or_else(|error| {
+        let _ = fs::rename(target, draft);
+        back(error)
+    })
 }
 
 /// How often a draft is begun that somebody else sweeps away.
@@ -264,4 +298,50 @@ fn holds_only(path: &Path, ours: &[String]) -> bool {
         entries
             .all(|entry| entry.is_ok_and(|entry| ours.iter().any(|name| entry.file_name() == name.as_str())))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(path: &Path, file: &str) {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join(file), file).unwrap();
+    }
+
+    #[test]
+    fn folders_change_places_by_turns_or_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (draft, target) = (dir.path().join("draft.new"), dir.path().join("target"));
+        folder(&draft, "new");
+        folder(&target, "old");
+        exchange_by_turns(&draft, &target).unwrap();
+        assert!(target.join("new").exists() && draft.join("old").exists());
+        // There is nothing to put in its place.
+        fs::remove_dir_all(&draft).unwrap();
+        exchange_by_turns(&draft, &target).unwrap_err();
+        assert!(target.join("new").exists(), "the folder is gone");
+    }
+
+    #[test]
+    fn what_was_there_is_kept_beside_and_what_was_kept_before_makes_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = ["a".to_owned()];
+        let put = |text: &str, on_existing| {
+            let files = vec![NewFile::private("a", text.to_owned())];
+            write(dir.path(), NewFolder { name: "lamp".to_owned(), files, ours: ours.to_vec() }, on_existing)
+        };
+        let read = |name: &str| fs::read_to_string(dir.path().join(name).join("a")).unwrap_or_default();
+        for (text, kept) in [("1", ""), ("2", "1"), ("3", "2")] {
+            put(text, OnExisting::Keep).unwrap();
+            assert_eq!((&*read("lamp"), &*read("lamp.old")), (text, kept));
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "a draft is left");
+        // Somebody else's is not taken for one that was kept.
+        fs::write(dir.path().join("lamp.old/mine"), "").unwrap();
+        assert!(matches!(put("4", OnExisting::Keep), Err(FolderError::Foreign(_))));
+        assert_eq!((&*read("lamp"), &*read("lamp.old")), ("3", "2"));
+        put("4", OnExisting::Replace).unwrap();
+        assert_eq!((&*read("lamp"), &*read("lamp.old")), ("4", "2"));
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 const PASSPHRASE: &str = "marker-device-77";
-const TOPIC: &str = "sensors/thunder10/hello";
+const TOPIC: &str = "sensors/thunder10/test";
 
 /// A guarded broker, a device `thunder10` whose folder has its key, and somebody who listens.
 pub(crate) struct Stage {

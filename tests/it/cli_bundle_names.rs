@@ -31,7 +31,7 @@ fn publishes(stage: &mut Stage, name: &str, target: &str, run: &str) {
     assert_eq!(outcome.status, Some(0), "{name:?}: {outcome:?}");
     assert!(!stage.home.path(&folder).join("pwned").exists(), "{name:?} was run");
     let message = stage.watcher.receive();
-    assert_eq!((&*message.topic, &*message.payload), (&*format!("sensors/{name}/hello"), &b"hello"[..]));
+    assert_eq!((&*message.topic, &*message.payload), (&*format!("sensors/{name}/test"), &b"hello"[..]));
 }
 
 /// Makes the kit, and returns its folder.

@@ -32,7 +32,6 @@ fn ends(home: &Home) -> Vec<Timestamp> {
 fn the_new_certificate_stands_beside_the_old_until_the_overlap_ends() {
     let home = with_lamp(&["--subject", "C=IT,O=Rossi\\, Bianchi", "--key", "rsa2048"]);
     let [first] = ends(&home)[..] else { panic!() };
-    home.fails(&["cert", "renew", "lamp"], &["lamp exists already"]);
     let said = home.run(&["cert", "renew", "lamp", "--force", "--overlap", "7d"]);
     assert_eq!(said.status, Some(0), "{said:?}");
     let [old, new] = ends(&home)[..] else { panic!() };
@@ -51,6 +50,81 @@ fn the_new_certificate_stands_beside_the_old_until_the_overlap_ends() {
     assert_eq!(one, old);
     assert!(two > one);
     assert_eq!(home.run(&["check", "--deny-warnings"]).status, Some(0));
+}
+
+#[test]
+fn the_folder_of_the_device_gets_the_new_files_and_the_old_ones_stay_beside() {
+    let home = with_lamp(&[]);
+    let [first] = ends(&home)[..] else { panic!() };
+    let old = home.read("lamp/lamp.key");
+    let said = home.run(&["cert", "renew", "lamp"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let [end, _] = ends(&home)[..] else { panic!() };
+    for part in [
+        // Before and after.
+        format!("will end on {end} and not on {first} (--overlap)"),
+        format!("is good until {end}: by then lamp needs the new files"),
+        "the earlier files of lamp are kept in ./lamp.old".to_owned(),
+    ] {
+        assert!(said.stderr.contains(&part), "{part}: {said:?}");
+    }
+    assert!(said.stderr.find("will end on") < said.stderr.find("is good until"), "{said:?}");
+    assert_eq!(home.read("lamp.old/lamp.key"), old);
+    let new = home.read("lamp/lamp.key");
+    assert_ne!(new, old);
+    assert_eq!(format!("{:o}", home.mode("lamp.old/lamp.key")), "600");
+    // The next time these are the old ones.
+    let again = home.run(&["cert", "renew", "lamp", "--overlap", "60d"]);
+    assert_eq!((again.status, home.read("lamp.old/lamp.key")), (Some(0), new), "{again:?}");
+
+    // What is no earlier certificate of the lamp does not make room.
+    let before = home.files();
+    home.ok(&["device", "add", "other", "--role", "sensor", "--out", "etc"]);
+    fs::remove_dir_all(home.path("lamp")).unwrap();
+    fs::rename(home.path("etc/other"), home.path("lamp")).unwrap();
+    let there = home.files();
+    home.fails(&["cert", "renew", "lamp"], &["lamp exists already", "--force"]);
+    fs::remove_dir_all(home.path("lamp")).unwrap();
+    home.write("lamp/mine", "");
+    home.fails(&["cert", "renew", "lamp"], &["lamp exists already"]);
+    assert!(before.len() < there.len());
+}
+
+#[test]
+fn interrupted_before_the_registry_a_renewal_in_place_is_completed_and_not_made_again() {
+    let home = with_lamp(&[]);
+    let registry = home.devices();
+    home.ok(&["cert", "renew", "lamp"]);
+    let (key, ends_after) = (home.read("lamp/lamp.key"), ends(&home).len());
+    // As a kill after the folder leaves it.
+    home.write("etc/devices.toml", registry);
+    let again = home.run(&["cert", "renew", "lamp"]);
+    assert!(again.stderr.contains("an earlier run has made the folder"), "{again:?}");
+    assert_eq!((home.read("lamp/lamp.key"), ends(&home).len()), (key, ends_after));
+    assert_eq!(home.json(&["cert", "list", "lamp"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_offered_to_try_does_nothing() {
+    let home = Home::new();
+    home.write(
+        "etc/citronella.toml",
+        "version = 1\n[registry]\nfile = 'devices.toml'\n[state]\ndirectory = 'state'\n[everyone]\npublish = ['status/{device}']\n\
+         [roles.controller]\npublish = ['cmd/+/#']\n[roles.house]\npublish = ['homeassistant/#']\n\
+         [roles.all]\npublish = ['#']\n[roles.sensor]\npublish = ['+/{device}/#', 'sensors/{device}/#']\n\
+         [roles.deep]\npublish = ['a/{device}/cmd/#', 'b/{device}/+']\n",
+    );
+    for (role, topic) in [
+        ("controller", "test/controller1"),
+        ("house", "test/house1"),
+        ("all", "test/all1"),
+        ("sensor", "sensors/sensor1/test"),
+        ("deep", "b/deep1/test"),
+    ] {
+        let name = format!("{role}1");
+        let said = home.ok(&["device", "add", &name, "--role", role]);
+        assert!(said.ends_with(&format!(" -t {topic} -m hello\n")), "{said}");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn add_registers_issues_and_writes_a_folder_to_use() {
         "site=rome",
     ]);
     let line = "mosquitto_pub -h gw.lan -p 8883 --cafile ca.crt --cert thunder10.crt --key thunder10.key \
-                -t sensors/thunder10/hello -m hello";
+                -t sensors/thunder10/test -m hello";
     assert!(said.contains(line), "{said}");
     assert!(home.read("thunder10/connect.txt").ends_with(&format!("{line}\n")));
     for (name, mode) in [
@@ -367,7 +367,7 @@ fn the_line_to_paste_is_one_that_a_shell_understands() {
     for file in [words[5], words[7], words[9]] {
         assert!(folder.join(file).exists(), "{file} in {words:?}");
     }
-    assert_eq!(words[11], "sensors/it's; $(touch x)/hello");
+    assert_eq!(words[11], "sensors/it's; $(touch x)/test");
     assert!(!folder.join("x").exists());
     // A name that looks like an option or a hidden file stays in its place.
     home.ok(&["device", "add", ".hidden"]);

@@ -373,7 +373,7 @@ fn where_nothing_restarts_the_broker_the_line_is_printed() {
 fn what_it_says_at_the_end_is_so() {
     let home = Home::empty();
     let said = home.init(&["--port", "9883"]).ok();
-    assert!(said.contains("Nobody is let in yet") && said.contains("--port 9883"), "{said}");
+    assert!(said.contains("Nobody is let in yet") && !said.contains("--port"), "{said}");
     home.ok(&["device", "add", "lamp", "--no-certificate"]);
     let said = home.init(&["--port", "9883"]).ok();
     assert!(said.contains("1 device registered") && !said.contains("Nobody"), "{said}");

@@ -4,6 +4,7 @@
 //! whole folder is made beside the old one, checked, and exchanged with it.
 
 use std::{
+    cell::Cell,
     fs::{self, DirBuilder, File, Permissions},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown},
@@ -39,6 +40,8 @@ pub(super) struct Deployed {
     beside: PathBuf,
     /// Whether the broker's `cafile` has changed.
     pub(super) new_trust: bool,
+    /// The old folder could not be put back, and is the only one of its kind.
+    stays: Cell<bool>,
     _lock: Locked,
 }
 
@@ -65,19 +68,31 @@ pub(super) fn deploy(folder: &Path, content: &Content<'_>) -> Result<Deployed, F
         let _ = fs::remove_dir_all(&beside);
         return Err(failure);
     }
-    Ok(Deployed { folder, beside, new_trust, _lock: lock })
+    Ok(Deployed { folder, beside, new_trust, stays: Cell::new(false), _lock: lock })
 }
 
 impl Deployed {
-    /// Puts the old folder back.
+    /// Puts the old folder back. Where that cannot be done it stays beside the new one, under a name that no later run
+    /// takes for its own.
     pub(super) fn undo(&self) -> Result<(), Failure> {
-        bundle::exchange(&self.beside, &self.folder).map_err(|error| Failure::file(&self.folder, &error))
+        bundle::exchange(&self.beside, &self.folder).map_err(|error| {
+            self.stays.set(true);
+            let aside = self.beside.with_extension("old");
+            let lies = if fs::rename(&self.beside, &aside).is_ok() { &aside } else { &self.beside };
+            Failure::file(&self.folder, &error).help(format!(
+                "the broker did not come up with the new certificate, and the old folder could not be put back; it is in {}: \
+                 move it there and restart the broker",
+                lies.display()
+            ))
+        })
     }
 }
 
 impl Drop for Deployed {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.beside);
+        if !self.stays.get() {
+            let _ = fs::remove_dir_all(&self.beside);
+        }
     }
 }
 
@@ -151,5 +166,42 @@ fn fits(folder: &Path) -> Result<(), Failure> {
     match verify::faults(&chain, &trust, &question).first() {
         Some(fault) => Err(refused(&fault.message)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn an_old_folder_that_cannot_be_put_back_is_not_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, beside) = (dir.path().join("tls"), dir.path().join(".tls-7.new"));
+        let deployed = || Deployed {
+            folder: folder.clone(),
+            beside: beside.clone(),
+            new_trust: false,
+            stays: Cell::new(false),
+            _lock: Locked::new(&folder).unwrap(),
+        };
+        fs::create_dir(&beside).unwrap();
+        fs::write(beside.join("broker.key"), "the old one").unwrap();
+        // Somebody has taken the new folder away meanwhile.
+        let (undone, kept) = (deployed(), dir.path().join(".tls-7.old"));
+        let told = format!("{:?}", undone.undo().unwrap_err());
+        assert!(told.contains(kept.to_str().unwrap()), "{told}");
+        drop(undone);
+        sweep(dir.path());
+        assert_eq!(fs::read_to_string(kept.join("broker.key")).unwrap(), "the old one");
+
+        // As a rule it is there again, and nothing beside it.
+        fs::rename(&kept, &beside).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let undone = deployed();
+        undone.undo().unwrap();
+        drop(undone);
+        assert!(folder.join("broker.key").exists() && !beside.exists());
     }
 }

@@ -93,7 +93,7 @@ fn make(
     life: CrlLife,
     path: &Path,
 ) -> Result<crl::Crl, Failure> {
-    let made = authority.unlock(&passphrase.ask()?)?.crl(life, Timestamp::now())?;
+    let made = passphrase.unlock(authority)?.crl(life, Timestamp::now())?;
     Files::for_broker().replace(path, made.pem.as_bytes(), Mode::Shared)?;
     Ok(made)
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use citronella::{
+    doctor::Listener,
     ident::DeviceName,
     pki::{Authority, DEVICE_DAYS, DeviceRequest, Issuer, KeyKind, Subject, bundle::OnExisting},
     secret::Secret,
@@ -14,6 +15,7 @@ use citronella::{
 use super::order::KeySource;
 use crate::{
     confirm::Wait,
+    noted::{self, Doors},
     output::{Failure, Output},
     passphrase::{CaPassphrase, KeyPassphrase},
     world::World,
@@ -51,11 +53,14 @@ pub(crate) struct HandOver {
     /// How the device is to call the broker, for the line to paste [default: the first name of the broker's certificate]
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// The broker's port, for the line to paste
-    #[arg(long, value_name = "PORT", default_value = "8883")]
-    port: u16,
+    /// The broker's port, for the line to paste [default: the one that `init` opened for clients with a certificate]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
     #[command(flatten)]
     pub(super) wait: Wait,
+    /// Whether a folder with an earlier certificate of the device makes room by itself.
+    #[arg(skip)]
+    pub(super) renews: bool,
 }
 
 impl IssueOptions {
@@ -122,16 +127,24 @@ impl HandOver {
     }
 
     pub(super) fn unlock(&self, authority: Authority) -> Result<Box<Issuer>, Failure> {
-        Ok(Box::new(authority.unlock(&self.ca_passphrase.ask()?)?))
+        Ok(Box::new(self.ca_passphrase.unlock(authority)?))
     }
 
     pub(super) fn on_existing(&self) -> OnExisting {
-        if self.force { OnExisting::Replace } else { OnExisting::Refuse }
+        match (self.force, self.renews) {
+            (true, _) => OnExisting::Replace,
+            (false, true) => OnExisting::Keep,
+            (false, false) => OnExisting::Refuse,
+        }
     }
 
     /// How the device calls the broker, and where.
     pub(super) fn broker(&self, world: &World) -> (String, u16) {
-        (self.host.clone().unwrap_or_else(|| world.broker_name()), self.port)
+        let doors = Doors::of(world);
+        let door = doors.for_certificates();
+        let port = self.port.or(door.map(|door| door.port)).unwrap_or(noted::PORT);
+        let host = self.host.clone().or_else(|| only_address(door?, &world.broker_names()?));
+        (host.unwrap_or_else(|| world.broker_name()), port)
     }
 
     pub(super) fn warn(&self, output: &Output) {
@@ -139,6 +152,12 @@ impl HandOver {
             output.warn(note);
         }
     }
+}
+
+/// The address of a listener that no other one leads to: of those for this machine alone a name may mean another.
+fn only_address(door: &Listener, names: &[String]) -> Option<String> {
+    let bind = door.bind.as_ref().filter(|_| door.is_local())?;
+    names.iter().any(|name| is_for(name, bind)).then(|| bind.clone())
 }
 
 /// Warns where the broker's certificate has another name than the one that devices are to call it by.

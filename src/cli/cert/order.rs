@@ -11,7 +11,7 @@ use citronella::{
     pki::{
         Authority, DeviceRequest, Entry, Issued, Issuer, KeyKind, Kind, PBKDF2_ITERATIONS, SigningRequest,
         State,
-        bundle::{self, Bundle, FolderError, KeyFile, Try},
+        bundle::{self, Bundle, FolderError, KeyFile, OnExisting, Try},
         inspect,
     },
     registry::{Certificates, Fingerprint},
@@ -92,19 +92,26 @@ impl<'a> Order<'a> {
             .help("take a shorter name, or register it with --no-certificate and give it a password"));
         }
         let request = hand_over.request(name, source);
-        let found = bundle::check(&hand_over.out, name, hand_over.on_existing());
+        let keeps = hand_over.on_existing() == OnExisting::Keep;
+        let found = match hand_over.on_existing() {
+            // First: is it what an interrupted run has left?
+            OnExisting::Keep => bundle::check(&hand_over.out, name, OnExisting::Refuse),
+            other => bundle::check(&hand_over.out, name, other),
+        };
         drop(rights);
         match found {
             Ok(()) => {}
             Err(FolderError::Exists(folder)) => {
-                return match unlisted(world, &authority, &folder, name) {
-                    Some(entry) => {
-                        let work = Work::List { folder, entry: Box::new(entry) };
-                        Ok(Self { name, request, hand_over, work })
-                    }
-                    None => Err(Failure::from(FolderError::Exists(folder))
-                        .help("take another --out, or replace it with --force")),
-                };
+                if let Some(entry) = unlisted(world, &authority, &folder, name) {
+                    let work = Work::List { folder, entry: Box::new(entry) };
+                    return Ok(Self { name, request, hand_over, work });
+                }
+                let _rights = Rights::for_folder(&hand_over.out)?;
+                if !keeps || known_in_folder(&authority, &folder, name).is_none() {
+                    return Err(Failure::from(FolderError::Exists(folder))
+                        .help("take another --out, or replace it with --force"));
+                }
+                bundle::check(&hand_over.out, name, OnExisting::Keep)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -125,7 +132,15 @@ impl<'a> Order<'a> {
         let Self { name, request, hand_over, work } = self;
         let (host, port) = hand_over.broker(world);
         warn_of_host(world, output, &host);
-        let topic = registry::topic_to_try(&check::load(world)?, name.as_str());
+        let snapshot = check::load(world)?;
+        let topic = registry::topic_to_try(&snapshot, name.as_str());
+        if !registry::may_try(&snapshot, name.as_str(), &topic) {
+            output.say(&format_args!(
+                "no rule of {name} allows a topic that is sure to be harmless: the line below tries the log-in, and the broker \
+                 refuses its message"
+            ));
+        }
+        drop(snapshot);
         let connect = Try { host: &host, port, topic: &topic };
         let now = Timestamp::now();
         let (certified, key, issuer) = match work {
@@ -150,8 +165,16 @@ impl<'a> Order<'a> {
         let certificate = Some((&certified, key));
         let bundle = Bundle { name, certificate, password: None, ca_pem: &ca_pem, connect };
         let rights = Rights::for_folder(&hand_over.out)?;
-        let folder = bundle::write(&hand_over.out, &bundle, hand_over.on_existing())?;
+        let on_existing = hand_over.on_existing();
+        let there = on_existing == OnExisting::Keep && hand_over.out.join(bundle::folder_name(name)).exists();
+        let folder = bundle::write(&hand_over.out, &bundle, on_existing)?;
         drop(rights);
+        if there {
+            output.say(&format_args!(
+                "the earlier files of {name} are kept in {}",
+                bundle::kept(&folder).display()
+            ));
+        }
         if certified.shortened {
             output.warn("the certificate ends with the authority's");
         }
@@ -176,13 +199,18 @@ fn unlisted(world: &World, authority: &Authority, folder: &Path, name: &DeviceNa
 
 /// The certificate in the folder of a device, if it is one of ours for it and in force.
 pub(crate) fn in_folder(authority: &Authority, folder: &Path, name: &DeviceName) -> Option<Entry> {
+    known_in_folder(authority, folder, name).filter(|entry| entry.state(Timestamp::now()) == State::Valid)
+}
+
+/// The same in whatever state it is.
+fn known_in_folder(authority: &Authority, folder: &Path, name: &DeviceName) -> Option<Entry> {
     let read = fs::read(folder.join(bundle::folder_name(name)).with_added_extension("crt")).ok()?;
     let views = inspect::certificates(&read).ok()?;
     let view = views.first()?;
     let entry = authority.find(&view.serial)?;
     let made = entry.certificate.as_ref()?;
     let ours = made.sha256 == view.sha256 && entry.name == name.as_str() && entry.kind == Kind::Device;
-    (ours && entry.state(Timestamp::now()) == State::Valid).then(|| entry.clone())
+    ours.then(|| entry.clone())
 }
 
 /// A device's new certificate, handed over.

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{
     options::HandOver,
-    order::{KeySource, Order, accepted},
+    order::{Accepted, KeySource, Order, accepted},
     sign,
 };
 use crate::{
@@ -61,6 +61,7 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
     })?;
     let pem = authority.certificate_of(latest)?;
     renew.hand_over.inherit(inspect::subject(pem.as_bytes()));
+    renew.hand_over.renews = true;
     let signing = match &renew.csr {
         Some(path) => Some(sign::read(path)?),
         None if renew.same_key => Some(SigningRequest::again(pem.as_bytes())?),
@@ -77,11 +78,13 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
         None => KeySource::New(kind, &renew.key_passphrase),
     };
     let earlier = accepted(world, &name)?;
+    let listed = is_listed(world, &name)?;
+    if listed {
+        tell_ends(output, &earlier, end_of_overlap(renew.overlap));
+    }
     let delivered = Order::plan((world, output), &name, &renew.hand_over, source)?.deliver(world, output)?;
 
-    let now = Timestamp::now();
-    let end = now.checked_add(renew.overlap.duration()).unwrap_or(Timestamp::MAX);
-    let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
+    let end = end_of_overlap(renew.overlap);
     let ends: Vec<(String, Fingerprint, Timestamp)> = earlier
         .into_iter()
         .filter(|found| found.sha256 != delivered.sha256())
@@ -89,7 +92,6 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
         .collect::<Result<_, Failure>>()?;
     let certificate = delivered.certificate();
     // A registry that takes any certificate of the device has no place for an end.
-    let listed = is_listed(world, &name)?;
     let change = Change::begin();
     if listed {
         registry::change(world, |editor| {
@@ -101,7 +103,9 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
     }
     for (serial, _, end) in &ends {
         if listed {
-            output.say(&format_args!("the earlier certificate {serial} is good until {end}"));
+            output.say(&format_args!(
+                "the earlier certificate {serial} is good until {end}: by then {name} needs the new files"
+            ));
         } else {
             output.warn(&format!(
                 "the registry takes any certificate of {name}, so the earlier {serial} stays good to its end; `{} cert revoke {serial}` ends that",
@@ -110,6 +114,21 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
         }
     }
     delivered.tell((world, output), &change, &renew.hand_over.wait)
+}
+
+/// When the earlier certificates end, to the second.
+fn end_of_overlap(overlap: Span) -> Timestamp {
+    let end = Timestamp::now().checked_add(overlap.duration()).unwrap_or(Timestamp::MAX);
+    Timestamp::from_second(end.as_second()).unwrap_or(end)
+}
+
+/// What is to become of the earlier certificates, while there is time to stop.
+fn tell_ends(output: &Output, earlier: &[Accepted], end: Timestamp) {
+    for Accepted { serial, not_after, .. } in earlier.iter().filter(|found| found.not_after > end) {
+        output.say(&format_args!(
+            "with the new certificate the earlier one, {serial}, will end on {end} and not on {not_after} (--overlap)"
+        ));
+    }
 }
 
 fn is_listed(world: &World, name: &DeviceName) -> Result<bool, Failure> {

@@ -19,6 +19,7 @@ use crate::{
     Answer, cert, check,
     confirm::{Change, Confirmed},
     input,
+    noted::{self, Doors},
     output::{Outcome, Output},
     world::World,
 };
@@ -39,9 +40,18 @@ pub(crate) struct Import {
     dry_run: bool,
     #[command(flatten)]
     certificate: cert::IssueOptions,
-    /// The broker's port for devices without a certificate, for the line to paste
-    #[arg(long, value_name = "PORT", default_value = "8884")]
-    password_port: u16,
+    /// The broker's port for devices without a certificate, for the line to paste [default: the one that `init` opened for
+    /// clients with a password]
+    #[arg(long, value_name = "PORT")]
+    password_port: Option<u16>,
+}
+
+impl Import {
+    /// Where devices without a certificate find the broker.
+    fn password_port(&self, world: &World) -> u16 {
+        let opened = || Doors::of(world).for_passwords().map(|door| door.port);
+        self.password_port.or_else(opened).unwrap_or(noted::PASSWORD_PORT)
+    }
 }
 
 /// What becomes, or would become, of a device.

@@ -58,9 +58,6 @@ pub(super) struct Guarded {
     pub(super) devices: usize,
 }
 
-/// The port that `device add` takes without being told.
-const PORT: u16 = 8883;
-
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nThe broker's certificate is good for {}.", self.names.join(", "))?;
@@ -80,10 +77,9 @@ impl fmt::Display for Done {
             None => writeln!(f, "Next:")?,
         }
         let command = &self.command;
-        let port = if self.port == PORT { String::new() } else { format!(" --port {}", self.port) };
         let mut next = vec![
             (
-                format!("{command} device add NAME --role sensor{port}"),
+                format!("{command} device add NAME --role sensor"),
                 "registers a device and makes its certificate",
             ),
             (format!("{command} check"), "are the files right?"),

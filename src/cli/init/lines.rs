@@ -18,7 +18,7 @@ pub(super) fn wanted(
     text: &str,
     folder: &Path,
 ) -> Result<(Option<Vec<u8>>, Option<String>), Failure> {
-    let conf = &arguments.mosquitto_conf;
+    let conf = arguments.conf();
     if !conf.exists() {
         return Ok((None, Some(text.to_owned())));
     }

@@ -44,7 +44,7 @@ impl Opened {
 
     fn unlock(self) -> Result<Issuer, Failure> {
         match self {
-            Self::Locked(authority, passphrase) => Ok(authority.unlock(&passphrase.ask()?)?),
+            Self::Locked(authority, passphrase) => passphrase.unlock(authority),
             Self::Unlocked(issuer) => Ok(issuer),
         }
     }

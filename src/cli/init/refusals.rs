@@ -50,7 +50,7 @@ pub(super) fn opens_more(others: &Neighbours, arguments: &Arguments, config: &Pa
     if !arguments.password_listener {
         return Ok(());
     }
-    let own = neighbours::own_listeners(&arguments.mosquitto_conf);
+    let own = neighbours::own_listeners(arguments.conf());
     let admits = match Snapshot::load(config, Permissions::Ignore).snapshot {
         Some(snapshot) => snapshot.admits_anonymous(),
         // With mistakes in them they are taken as they may be meant.

@@ -44,6 +44,8 @@ struct Work<'a> {
     key_passphrase: Option<Secret>,
     host: String,
     port: u16,
+    /// For devices without a certificate.
+    password_port: u16,
 }
 
 /// Registers everything; what became of each device.
@@ -66,7 +68,9 @@ pub(super) fn carry_out(
     if !plan.pending.is_empty() {
         cert::warn_of_host(world, output, &host);
     }
-    let mut work = Work { world, import, plan: &plan, issuer, ca_pem, key_passphrase, host, port };
+    let password_port = import.password_port(world);
+    let mut work =
+        Work { world, import, plan: &plan, issuer, ca_pem, key_passphrase, host, port, password_port };
     let mut done = Vec::with_capacity(plan.pending.len());
     let mut registered = 0;
     let mut progress = Progress::new(output, "devices", plan.pending.len());
@@ -141,7 +145,7 @@ impl Work<'_> {
                     None => KeyFile::Plain(issued),
                 };
                 let certificate = made.certificate.as_ref();
-                let port = if certificate.is_some() { self.port } else { self.import.password_port };
+                let port = if certificate.is_some() { self.port } else { self.password_port };
                 Bundle {
                     name: &pending.row.name,
                     certificate: certificate.map(|issued| (&issued.certified, key(&issued.key))),
