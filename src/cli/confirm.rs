@@ -58,7 +58,10 @@ impl fmt::Display for Confirmed {
         match self {
             Self::InForce { revision } => write!(f, "the broker has it in force (revision {revision})"),
             Self::NotRunning => {
-                f.write_str("no plugin runs with these files; the broker reads them when it starts")
+                f.write_str(
+                    "no plugin runs with these files yet; the broker reads them when it starts: `sudo systemctl restart mosquitto` \
+                     (`citronella status` and `doctor` say what is missing)",
+                )
             }
             Self::NotAsked => f.write_str("a broker that runs takes it by itself; it was not asked"),
             Self::Unconfirmed { reason } => write!(f, "it is in the files, and not in force: {reason}"),

@@ -274,8 +274,29 @@ fn set(world: &World, output: &Output, set: &Set) -> Answer {
     })?;
     let snapshot = check::load(world)?;
     let changed = Changed { view: view(&snapshot, name)?, broker: change.confirm(world, &snapshot, wait) };
-    output.result(&changed.view, &changed)?;
+    output.result(&set.sentence(), &changed)?;
     Ok(changed.broker.tell(output))
+}
+
+impl Set {
+    /// What was changed.
+    fn sentence(&self) -> String {
+        let Self { name, properties, no_attr, .. } = self;
+        let mut now = Vec::new();
+        match &*properties.roles {
+            [] => {}
+            [role] => now.push(format!("has the role {role}")),
+            roles => now.push(format!("has the roles {}", roles.join(" and "))),
+        }
+        now.extend(properties.attributes.iter().map(|(key, value)| format!("has attr.{key} = {value}")));
+        now.extend(no_attr.iter().map(|key| format!("has no attr.{key} any more")));
+        now.extend(properties.auth.map(|auth| match auth {
+            Auth::Any => "may show a certificate, a password or both".to_owned(),
+            Auth::Both => "must show both, certificate and password".to_owned(),
+            auth => format!("must show a {auth}"),
+        }));
+        format!("{name} {}", now.join(", "))
+    }
 }
 
 /// A device after a change, and what the broker has made of that.

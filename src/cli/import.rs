@@ -131,13 +131,18 @@ struct Texts {
 
 impl Texts {
     fn read(arguments: &Arguments) -> Result<Self, Failure> {
-        let text = |path: &Option<PathBuf>| -> Result<Option<String>, Failure> {
-            path.as_ref().map(|path| read(path)).transpose()
+        let text = |path: &Option<PathBuf>, key: &str| -> Result<Option<String>, Failure> {
+            let Some(path) = path else { return Ok(None) };
+            let read = read(path).map_err(|failure| {
+                failure
+                    .help(format!("Mosquitto's configuration says where it is: grep -r {key} /etc/mosquitto"))
+            })?;
+            Ok(Some(read))
         };
         Ok(Self {
-            acl: text(&arguments.acl_file)?,
-            passwords: text(&arguments.password_file)?,
-            dynsec: text(&arguments.dynsec)?,
+            acl: text(&arguments.acl_file, "acl_file")?,
+            passwords: text(&arguments.password_file, "password_file")?,
+            dynsec: text(&arguments.dynsec, "plugin_opt_config_file")?,
         })
     }
 }

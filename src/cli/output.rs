@@ -48,12 +48,14 @@ pub(crate) struct Failure {
     /// What a check found, which says where the trouble is; each of several lines.
     findings: Vec<String>,
     help: Vec<String>,
+    /// There is no such file.
+    is_missing: bool,
 }
 
 impl Failure {
     /// What could not be done and why, in one sentence.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), findings: Vec::new(), help: Vec::new() }
+        Self { message: message.into(), findings: Vec::new(), help: Vec::new(), is_missing: false }
     }
 
     /// What the system refused to do with this file.
@@ -78,11 +80,23 @@ impl Failure {
         self
     }
 
-    fn for_kind(self, kind: io::ErrorKind) -> Self {
+    fn for_kind(mut self, kind: io::ErrorKind) -> Self {
         match kind {
             io::ErrorKind::PermissionDenied => self.help("run it with sudo"),
-            _ => self,
+            kind => {
+                self.is_missing = kind == io::ErrorKind::NotFound;
+                self
+            }
         }
+    }
+
+    /// What to do, where nobody who knows more has said it.
+    fn fallback(&self) -> Option<String> {
+        let here = std::env::current_dir().ok().filter(|_| self.is_missing && self.help.is_empty())?;
+        Some(format!(
+            "is the name right? A path that does not begin with `/` is looked for in {}",
+            here.display()
+        ))
     }
 }
 
@@ -195,7 +209,7 @@ impl Output {
             text.push_str(&harmless_lines(found).join("\n"));
             text.push('\n');
         }
-        for help in &failure.help {
+        for help in failure.help.iter().chain(&failure.fallback()) {
             text.push_str(&format!("  = help: {}\n", Visible(help)));
         }
         let _ = io::stderr().write_all(text.as_bytes());

@@ -146,9 +146,12 @@ impl Files {
     }
 }
 
+/// What `--from` takes.
+const FROM: &str = "--from takes the folder that `citronella device add` wrote, with NAME.crt and NAME.key; --cert and --key name single files";
+
 /// The one certificate and key in a device's folder.
 fn pair(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
-    let entries = fs::read_dir(folder).map_err(|error| Failure::file(folder, &error))?;
+    let entries = fs::read_dir(folder).map_err(|error| Failure::file(folder, &error).help(FROM))?;
     let keys = entries
         .flatten()
         .map(|entry| entry.path())
@@ -157,9 +160,7 @@ fn pair(folder: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     keys.sort();
     match &*keys {
         [key] => Ok((key.with_extension("crt"), key.clone())),
-        [] => Err(Failure::new(format!("there is no key in {}", folder.display())).help(
-            "--from takes the folder that `citronella device add` wrote; --cert and --key name single files",
-        )),
+        [] => Err(Failure::new(format!("there is no key in {}", folder.display())).help(FROM)),
         _ => Err(Failure::new(format!("there are several keys in {}", folder.display()))
             .help("name one with --cert and --key")),
     }
@@ -187,6 +188,9 @@ fn identity(certificate: &Path, key: &Path, arguments: &Arguments) -> Result<Ide
             IdentityError::Mismatch => failure.help(
                 "put the two together that were made together; `openssl x509 -noout -pubkey -in CERTIFICATE` and `openssl pkey -pubout -in KEY` print the same for a pair",
             ),
+            IdentityError::WrongPassphrase => {
+                failure.help(passphrase::origin_of_key(arguments.key_passphrase_file.as_deref()))
+            }
             IdentityError::NoKey => failure.help("a key begins with `-----BEGIN PRIVATE KEY-----`, or EC or RSA PRIVATE KEY"),
             _ => failure,
         }

@@ -103,7 +103,9 @@ fn read<'a>(files: &'a [PathBuf], report: &mut Report) -> Vec<(&'a PathBuf, Suit
     for file in files {
         match fs::read(file, MAX_FILE_BYTES) {
             Ok(read) => suites.push((file, suite::parse(file, &read.text, report))),
-            Err(error) => report.push(Diagnostic::general(error.to_string())),
+            Err(error) => report.push(Diagnostic::general(error.to_string()).help(
+                "name a file with `[[test]]` tables, such as policy.test.toml; `citronella test --help` shows one",
+            )),
         }
     }
     suites

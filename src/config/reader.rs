@@ -43,6 +43,25 @@ pub(crate) struct Reader {
     garbled: Vec<u32>,
 }
 
+/// What a line has to look like, for a mistake of syntax.
+fn syntax_help(message: &str) -> &'static str {
+    const HELP: [(&str, &str); 5] = [
+        ("unclosed table", "a table begins with its name in brackets, alone in its line: `[thunder10]`"),
+        ("unclosed array", "a list ends with `]`: `roles = [\"sensor\", \"viewer\"]`"),
+        (
+            "missing comma",
+            "commas stand between the values of a list: `[\"a\", \"b\"]`; is one or a `]` missing?",
+        ),
+        ("must be quoted", "text stands in quotes: `role = \"sensor\"`"),
+        ("basic string", "text ends with a quote in the line in which it begins: `role = \"sensor\"`"),
+    ];
+    let found = HELP.iter().find(|(part, _)| message.contains(part));
+    found.map_or(
+        "a line is `[name]`, or `key = value` with text in quotes: `role = \"sensor\"`, `retain = false`",
+        |(_, help)| help,
+    )
+}
+
 impl Reader {
     /// For the parts of `text`, which is cited as `path` with the password hashes masked.
     pub(crate) fn new(path: &Path, text: &str) -> Self {
@@ -99,7 +118,9 @@ impl Reader {
         // A mistake at the end of the file has nothing to point at; the last character will do.
         let last = text.trim_end().char_indices().next_back().map_or(0..0, |(at, ch)| at..at + ch.len_utf8());
         let span = if span.start > last.start { last } else { span };
-        self.found.push(Diagnostic::error(&self.source, span, error.message().replace('\n', " ")));
+        let message = error.message().replace('\n', " ");
+        let help = syntax_help(&message);
+        self.found.push(Diagnostic::error(&self.source, span, message).help(help));
     }
 
     /// From now on spans are of what begins at this byte of the file.

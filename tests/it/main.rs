@@ -66,6 +66,7 @@ mod cli_explain;
 mod cli_explain_batch;
 mod cli_explain_help;
 mod cli_explain_who;
+mod cli_help_lines;
 mod cli_import;
 mod cli_import_prove;
 mod cli_init;

@@ -76,7 +76,8 @@ impl fmt::Display for View<'_> {
         for (name, value) in &self.attributes {
             writeln!(f, "  attr.{name:<8} {value}")?;
         }
-        writeln!(f, "  must show     {}", self.auth)?;
+        let shows = if self.auth == "any" { "a certificate or a password" } else { &self.auth };
+        writeln!(f, "  must show     {shows}")?;
         if self.any_certificate {
             writeln!(f, "  certificates  any that the authority signed for this name")?;
         } else if self.certificates.is_empty() {
