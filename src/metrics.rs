@@ -17,7 +17,7 @@ mod read;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use thiserror::Error;
@@ -167,6 +167,12 @@ pub fn read(directory: &Path) -> Result<Option<Read>, FileError> {
         Err(fs::ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileError::Read(error)),
     }
+}
+
+/// When the plugin wrote them last; nothing if that cannot be found out.
+#[must_use]
+pub fn written(directory: &Path) -> Option<SystemTime> {
+    std::fs::symlink_metadata(directory.join(FILE)).and_then(|found| found.modified()).ok()
 }
 
 /// Why the numbers cannot be had.

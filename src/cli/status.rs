@@ -1,6 +1,10 @@
 //! `citronella status`: everything at a glance.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use citronella::{
     clock::{UnixMillis, UnixSeconds},
@@ -55,6 +59,9 @@ struct Overview {
     unread: Vec<String>,
     #[serde(skip)]
     now: UnixMillis,
+    /// How old the numbers may become, by the files as they are now.
+    #[serde(skip)]
+    file_interval: Option<Duration>,
     #[serde(skip)]
     expiring_days: u32,
 }
@@ -86,6 +93,8 @@ struct Number {
 /// Sums since the plugin's start.
 #[derive(Serialize)]
 struct Counters {
+    /// When they were so, in milliseconds since 1970; they may be others by now.
+    as_of_ms: Option<u64>,
     log_ins_admitted: u64,
     log_ins_refused: u64,
     log_ins_postponed: u64,
@@ -132,6 +141,7 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Answ
         problems: Vec::new(),
         unread: Vec::new(),
         now: UnixMillis::now(),
+        file_interval: snapshot.as_ref().and_then(|snapshot| snapshot.settings().metrics.file_interval),
         expiring_days: arguments.expiring,
     };
     // Where nobody said that it writes, its absence says nothing.
@@ -167,7 +177,11 @@ fn look_at_plugin(overview: &mut Overview) {
     }
     if overview.plugin.running == Some(true) {
         match metrics::read(&directory) {
-            Ok(read) => overview.counters = read.as_ref().map(Counters::from),
+            Ok(read) => {
+                let as_of = metrics::written(&directory);
+                overview.counters =
+                    read.as_ref().map(|read| Counters { as_of_ms: as_of.and_then(ms), ..read.into() });
+            }
             Err(error) => overview.unread.push(error.to_string()),
         }
     }
@@ -286,6 +300,10 @@ fn compare(world: &World, overview: &mut Overview) {
     }
 }
 
+fn ms(time: SystemTime) -> Option<u64> {
+    u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
 impl From<&Read> for Counters {
     fn from(read: &Read) -> Self {
         let sum = |name: &str, labels: &[(&str, &str)]| whole(read.sum(name, labels).unwrap_or_default());
@@ -293,6 +311,7 @@ impl From<&Read> for Counters {
         let hashes = sum("citronella_hash_seconds_count", &[]);
         let seconds = read.sum("citronella_hash_seconds_sum", &[]).unwrap_or_default();
         Self {
+            as_of_ms: None,
             log_ins_admitted: result("citronella_log_ins_total", "admitted"),
             log_ins_refused: result("citronella_log_ins_total", "refused"),
             log_ins_postponed: result("citronella_log_ins_total", "postponed"),

@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod file;
+mod pace;
 mod record;
 mod writer;
 

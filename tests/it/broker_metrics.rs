@@ -78,3 +78,17 @@ broker_test!(the_file_for_prometheus_is_whole_at_every_moment_and_gone_at_the_en
     assert!(broker.stop().success());
     assert!(!path.exists(), "nobody takes it for a plugin that lives");
 });
+
+broker_test!(what_happens_on_a_quiet_broker_is_in_the_file_long_before_its_interval, |kind| {
+    let (fleet, broker) = start(kind, "[metrics]\nfile_interval = 3600\nsys_interval = 0\n");
+    let path = fleet.state().join("metrics.prom");
+    let sum = |result: &str| {
+        let read = Read::parse(&fs::read_to_string(&path).ok()?).unwrap();
+        read.sum("citronella_log_ins_total", &[("result", result)])
+    };
+    // The first one is from before anybody came.
+    wait_for(|| sum("admitted")).expect("the file");
+    let _phone = traffic(&broker);
+    wait_for(|| (sum("admitted") == Some(1.0) && sum("refused") == Some(1.0)).then_some(()))
+        .expect("the log-ins");
+});

@@ -1,6 +1,11 @@
 //! `citronella status`: what it says of a plugin that runs, of one that does not, and of files that differ.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use citronella::status::{Attempt, Claim, InForce, Kicks, Status, VERSION, now_ms};
 
@@ -96,6 +101,20 @@ fn all_is_fine_when_the_files_are_in_force_and_nothing_ends() {
     assert_eq!(json["plugin"]["status"]["broker"], "2.1");
     assert_eq!(json["counters"]["log_ins_admitted"], 1_234);
     assert_eq!(json["files"]["certificates"][0]["name"], "thunder10");
+}
+
+#[test]
+fn the_numbers_say_from_when_they_are() {
+    let home = home();
+    let _plugin = plugin(&home, &revision(&home), loaded());
+    let file = fs::File::options().write(true).open(home.path("state/metrics.prom")).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();
+    let shown = home.ok(&["status"]);
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    let words = words.join(" ");
+    assert!(words.contains("Numbers as of 22:13:20 UTC, "), "{shown}");
+    assert!(words.contains(" days ago; what has happened since is shown within 30 seconds"), "{shown}");
+    assert_eq!(home.json(&["status"])["counters"]["as_of_ms"], 1_700_000_000_000_u64);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use citronella::{
     status::{Attempt, Status},
 };
 
+use jiff::Timestamp;
+
 use super::{Counters, Files, Number, Overview, Problem};
 
 /// Widest line that is not broken.
@@ -34,6 +36,7 @@ impl fmt::Display for Overview {
         }
         if let Some(counters) = &self.counters {
             told(f, counters)?;
+            line(f, "Numbers", &self.as_of(counters))?;
         }
         for unread in &self.unread {
             line(f, "Not read", &unread.to_string())?;
@@ -84,6 +87,20 @@ impl Overview {
             }
         };
         format!("revision {}, for {since}{last}", status.in_force.revision)
+    }
+
+    /// From when the numbers are: what has happened since is not in them.
+    fn as_of(&self, counters: &Counters) -> String {
+        let since = match self.file_interval {
+            Some(interval) => {
+                format!("what has happened since is shown within {} seconds", interval.as_secs())
+            }
+            None => "what has happened since is not in them".to_owned(),
+        };
+        let Some(then_ms) = counters.as_of_ms else { return since };
+        let time = i64::try_from(then_ms / 1_000).ok().and_then(|then| Timestamp::from_second(then).ok());
+        let time = time.map(|time| time.strftime("%H:%M:%S UTC, ").to_string()).unwrap_or_default();
+        format!("as of {time}{} ago; {since}", age(self.now, then_ms))
     }
 
     fn files(&self) -> String {

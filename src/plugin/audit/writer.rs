@@ -13,6 +13,7 @@ use super::{
     FILE_LINE_BYTES, Message, Shared, Target,
     file::{self, Lines},
     locked,
+    pace::Pace,
     record::{Event, Record},
 };
 use crate::{
@@ -61,7 +62,7 @@ struct Writer<'s> {
     claim: Option<Arc<Claim>>,
     /// The file for Prometheus as it was written last, and stands there.
     written: String,
-    due: Instant,
+    pace: Pace,
 }
 
 /// Writes until the other end of the queue is gone, and all that was in it is written.
@@ -74,7 +75,7 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
         told_lost: 0,
         claim: None,
         written: String::new(),
-        due: Instant::now(),
+        pace: Pace::new(Instant::now()),
     };
     loop {
         let target = locked(&shared.target).clone();
@@ -91,6 +92,7 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
         }
         if !batch.is_empty() {
             writer.append(&target, batch);
+            writer.pace.stir(Instant::now());
         }
         if let Some(Message::Last(directory, line)) = message {
             writer.append_last(&directory, &line);
@@ -107,20 +109,19 @@ impl Writer<'_> {
         if self.claim.as_ref().map_or(ours.is_ok(), other) {
             self.remove_metrics();
             self.claim = ours.as_ref().ok().map(Arc::clone);
-            self.due = Instant::now();
+            self.pace = Pace::new(Instant::now());
         }
         if target.metrics.file_interval.is_none() {
             self.remove_metrics();
         }
         let Some(interval) = target.metrics.file_interval else { return IDLE };
         let now = Instant::now();
-        // The interval may be shorter by now.
-        self.due = self.due.min(now + interval);
-        if now >= self.due {
-            self.due = now + interval;
-            self.write_metrics(ours);
-        }
-        self.due.duration_since(now)
+        self.pace.left(now, interval).unwrap_or_else(|| {
+            let changed = self.write_metrics(ours);
+            self.pace.passed(now, interval, changed);
+            // Whatever has happened meanwhile is not in it.
+            self.pace.left(now, interval).unwrap_or(interval)
+        })
     }
 
     /// Numbers of a plugin that writes there no more would be taken for those of one that does.
@@ -131,10 +132,11 @@ impl Writer<'_> {
         self.written.clear();
     }
 
-    fn write_metrics(&mut self, ours: Result<Arc<Claim>, String>) {
+    /// Whether there was anything to write.
+    fn write_metrics(&mut self, ours: Result<Arc<Claim>, String>) -> bool {
         let text = to_text(&self.shared.counters.families());
         if text == self.written {
-            return;
+            return false;
         }
         let written = ours.and_then(|claim| {
             let replaced = fs::replace_own(&claim.directory().join(metrics::FILE), text.as_bytes());
@@ -149,6 +151,7 @@ impl Writer<'_> {
                 format!("metrics are not written: {error}; `[metrics] file_interval = 0` does without")
             }),
         }
+        true
     }
 
     /// Appends a line to the audit that was ours; nobody is told if that cannot be done, as nothing more comes there.
