@@ -145,26 +145,30 @@ fn all_mistakes_are_told_with_their_lines_and_nothing_changes() {
              {long},sensor,,,\n\
              taken,sensor,,,\n\
              few,sensor\n\
-             bare,viewer,,,certificate\n"
+             bare,viewer,,,certificate\n\
+             twice,viewr,,any,bth\n"
         ),
     );
     let before = home.files();
     home.fails(
         &["device", "import", "wrong.csv"],
         &[
-            "nothing was changed because of 10 mistakes",
+            "nothing was changed because of 12 mistakes",
             "wrong.csv:3:1: error: no device can be called `a/b`",
-            "wrong.csv:4:1: error: no role is called `sensr`",
+            "wrong.csv:4:9: error: no role is called `sensr`",
             "did you mean `sensor`?",
             "wrong.csv:5:1: error: `GOOD` stands here a second time, first in line 2",
             "wrong.csv:6:1: error: `lamp` is registered already, with other roles",
             "wrong.csv:7:1: error: `VASE` is registered as `vase`",
-            "wrong.csv:8:1: error: `sometimes` is no value of `auth`",
+            "wrong.csv:8:13: error: `sometimes` is no value of `auth`",
             "any, certificate, password, both",
             "wrong.csv:9:1: error: `xxx",
             "wrong.csv:10:1: error: ./taken exists already",
             "wrong.csv:11:1: error: this line has 2 fields, and the header 5",
             "wrong.csv:12:1: error: `bare` is registered already, without such a certificate",
+            // All that is wrong in a line.
+            "wrong.csv:13:7: error: no role is called `viewr`\n  | twice,viewr,,any,bth\n  |       ^^^^^\n",
+            "wrong.csv:13:18: error: `bth` is no value of `credentials`\n  | twice,viewr,,any,bth\n  |                  ^^^\n",
         ],
     );
     assert!(home.files() == before, "something was changed");

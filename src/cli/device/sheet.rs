@@ -12,7 +12,7 @@
 use std::{collections::BTreeSet, ops::Range, path::Path, sync::Arc};
 
 use citronella::{
-    config::suggestion,
+    config::{nearest, suggestion},
     diag::{Diagnostic, Report, Source},
     ident::DeviceName,
     registry::{Auth, State, edit::NewDevice},
@@ -20,6 +20,9 @@ use citronella::{
 use csv::{ReaderBuilder, StringRecord, Trim, WriterBuilder};
 
 use crate::output::Failure;
+use places::{delimiter, fields, span};
+
+mod places;
 
 /// Between the roles of a device.
 const ROLES: char = ';';
@@ -32,6 +35,11 @@ const COLUMNS: [&str; 5] = ["name", "role", "auth", "state", "credentials"];
 pub(super) struct Row {
     /// Of the file, without the line end.
     pub(super) span: Range<usize>,
+    /// Of the fields with the name and the roles.
+    pub(super) name_span: Range<usize>,
+    pub(super) roles_span: Range<usize>,
+    /// Whether no field had a mistake; what has one is left out.
+    pub(super) is_sound: bool,
     pub(super) name: DeviceName,
     /// Without its credentials.
     pub(super) device: NewDevice,
@@ -91,12 +99,14 @@ enum Column {
     Credentials,
 }
 
-/// The devices in the text of a CSV file, in its order. Mistakes go to `report`; rows without are returned even then.
+/// The devices in the text of a CSV file, in its order. Mistakes go to `report`; rows that have a name are returned even
+/// then.
 pub(super) fn read(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>, Vec<Row>) {
     let source = Source::new(path, text);
     let mut rows = Vec::new();
+    let delimiter = delimiter(text);
     let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter(text))
+        .delimiter(delimiter)
         .comment(Some(b'#'))
         .trim(Trim::All)
         .flexible(true)
@@ -117,38 +127,17 @@ pub(super) fn read(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>
                 break;
             }
         };
-        let line = Line { source: &source, span: span(text, &record), record: &record };
-        match line.row(&columns) {
-            Ok(row) => rows.push(row),
-            Err(mistake) => report.push(*mistake),
-        }
+        let span = span(text, &record);
+        let fields = fields(text, &span, delimiter);
+        // A field that goes on in the next line, for one, is not found in this one.
+        let fields = if fields.len() == record.len() { fields } else { vec![span.clone(); record.len()] };
+        rows.extend(Line { source: &source, span, fields, record: &record }.row(&columns, report));
     }
     if rows.is_empty() && !report.has_errors() {
         let whole = Diagnostic::error(&source, 0..0, "there are no devices in this file");
         report.push(whole.help("below the header stands a line for each device"));
     }
     (source, rows)
-}
-
-/// A spreadsheet writes semicolons where the comma stands in numbers.
-fn delimiter(text: &str) -> u8 {
-    let header = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let header = header.unwrap_or_default();
-    [b',', b';', b'\t'].into_iter().find(|found| header.as_bytes().contains(found)).unwrap_or(b',')
-}
-
-/// Where a record stands: its first line, without the empty ones before it.
-fn span(text: &str, record: &StringRecord) -> Range<usize> {
-    let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or_default());
-    let rest = text.get(start..).unwrap_or_default();
-    let mut start = start;
-    for line in rest.split_inclusive('\n') {
-        if !line.trim().is_empty() && !line.starts_with('#') {
-            return start..start + line.trim_end().len();
-        }
-        start += line.len();
-    }
-    start..start
 }
 
 /// What the header says; nothing where the rest could not be understood.
@@ -205,32 +194,48 @@ fn columns(source: &Arc<Source>, header: &StringRecord, report: &mut Report) -> 
 struct Line<'a> {
     source: &'a Arc<Source>,
     span: Range<usize>,
+    /// As many as the record has.
+    fields: Vec<Range<usize>>,
     record: &'a StringRecord,
 }
 
 impl Line<'_> {
-    fn mistake(&self, message: impl Into<String>) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error(self.source, self.span.clone(), message))
+    fn mistake(&self, at: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(self.source, at, message)
     }
 
-    fn row(&self, columns: &[Column]) -> Result<Row, Box<Diagnostic>> {
+    /// The whole line or, where the line has as many fields as it should, each field with all that is wrong with it.
+    fn row(&self, columns: &[Column], report: &mut Report) -> Option<Row> {
         if self.record.len() != columns.len() {
             let message =
                 format!("this line has {} fields, and the header {}", self.record.len(), columns.len());
-            return Err(Box::new(
-                self.mistake(message).help("a field with a comma in it stands in double quotes"),
-            ));
+            let found = self.mistake(self.span.clone(), message);
+            report.push(found.help("a field with a comma in it stands in double quotes"));
+            return None;
         }
         if self.record.iter().any(|field| field.chars().any(char::is_control)) {
-            let found = self.mistake("a field has a line end or another control character in it");
-            return Err(Box::new(found.help("perhaps a double quote is not closed")));
+            let message = "a field has a line end or another control character in it";
+            let found = self.mistake(self.span.clone(), message);
+            report.push(found.help("perhaps a double quote is not closed"));
+            return None;
         }
         let mut device = NewDevice::default();
-        let (mut name, mut credentials) = ("", None);
-        for (column, field) in columns.iter().zip(self.record) {
+        let (mut name, mut credentials) = (None, None);
+        let (mut name_span, mut roles_span) = (self.span.clone(), self.span.clone());
+        let mut mistakes = Vec::new();
+        for (column, (field, span)) in columns.iter().zip(self.record.iter().zip(&self.fields)) {
             match column {
-                Column::Name => name = field,
+                Column::Name => {
+                    name_span = span.clone();
+                    name = DeviceName::new(field)
+                        .map_err(|error| {
+                            let message = format!("no device can be called `{field}`: {error}");
+                            mistakes.push(self.mistake(span.clone(), message));
+                        })
+                        .ok();
+                }
                 Column::Roles => {
+                    roles_span = span.clone();
                     let roles = field.split(ROLES).map(str::trim).filter(|role| !role.is_empty());
                     device.roles = roles.map(str::to_owned).collect();
                 }
@@ -238,40 +243,73 @@ impl Line<'_> {
                     device.attributes.push((key.clone(), field.to_owned()));
                 }
                 Column::Attribute(_) => {}
-                Column::Auth => device.auth = self.word("auth", &Auth::WORDS, field)?.unwrap_or_default(),
-                Column::State => device.state = self.word("state", &State::WORDS, field)?.unwrap_or_default(),
-                Column::Credentials => credentials = self.word("credentials", &Credentials::WORDS, field)?,
+                Column::Auth => {
+                    let found = self.word("auth", &Auth::WORDS, (field, span));
+                    device.auth = kept(found, &mut mistakes).unwrap_or_default();
+                }
+                Column::State => {
+                    let found = self.word("state", &State::WORDS, (field, span));
+                    device.state = kept(found, &mut mistakes).unwrap_or_default();
+                }
+                Column::Credentials => {
+                    let found = self.word("credentials", &Credentials::WORDS, (field, span));
+                    credentials = kept(found, &mut mistakes).map(|credentials| (credentials, span));
+                }
             }
         }
         let by_default = match device.state {
             State::Retired => Credentials::NONE,
             _ => Credentials::for_auth(device.auth),
         };
-        let credentials = credentials.unwrap_or(by_default);
-        if device.state == State::Retired && credentials != Credentials::NONE {
-            return Err(self.mistake("a device that is retired gets no credentials"));
+        if let (State::Retired, Some((credentials, span))) = (device.state, credentials)
+            && credentials != Credentials::NONE
+        {
+            let message = "a device that is retired gets no credentials";
+            mistakes.push(self.mistake(span.clone(), message));
         }
-        let name = DeviceName::new(name)
-            .map_err(|error| self.mistake(format!("no device can be called `{name}`: {error}")))?;
-        Ok(Row { span: self.span.clone(), name, device, credentials })
+        let is_sound = mistakes.is_empty();
+        mistakes.into_iter().for_each(|found| report.push(found));
+        let credentials =
+            if is_sound { credentials.map_or(by_default, |(it, _)| it) } else { Credentials::NONE };
+        Some(Row {
+            span: self.span.clone(),
+            name_span,
+            roles_span,
+            is_sound,
+            name: name?,
+            device,
+            credentials,
+        })
     }
 
     fn word<T: Copy>(
         &self,
         column: &str,
         words: &[(&str, T)],
-        field: &str,
-    ) -> Result<Option<T>, Box<Diagnostic>> {
+        (field, span): (&str, &Range<usize>),
+    ) -> Result<Option<T>, Diagnostic> {
         if field.is_empty() {
             return Ok(None);
         }
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == field) {
             return Ok(Some(*value));
         }
-        let found = self.mistake(format!("`{field}` is no value of `{column}`"));
+        let found = self.mistake(span.clone(), format!("`{field}` is no value of `{column}`"));
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        Err(Box::new(found.help(format!("it is one of {}", known.join(", ")))))
+        let all = format!("it is one of {}", known.join(", "));
+        Err(found.help(match nearest(field, known) {
+            Some(meant) => format!("did you mean `{meant}`? {all}"),
+            None => all,
+        }))
     }
+}
+
+/// What was found; a mistake is noted.
+fn kept<T>(found: Result<Option<T>, Diagnostic>, mistakes: &mut Vec<Diagnostic>) -> Option<T> {
+    found.unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        None
+    })
 }
 
 /// Devices to be written.

@@ -1,6 +1,6 @@
 //! What an import is to do, and everything that keeps it from being done.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, ops::Range, path::PathBuf, sync::Arc};
 
 use citronella::{
     clock::UnixSeconds,
@@ -200,7 +200,11 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn mistake(&mut self, row: &Row, message: String, help: Option<String>) {
-        let found = Diagnostic::error(self.source, row.span.clone(), message);
+        self.mistake_at(&row.span, message, help);
+    }
+
+    fn mistake_at(&mut self, span: &Range<usize>, message: String, help: Option<String>) {
+        let found = Diagnostic::error(self.source, span.clone(), message);
         self.report.push(match help {
             Some(help) => found.help(help),
             None => found,
@@ -219,7 +223,11 @@ impl Draft<'_> {
             let line = self.source.line_of(row.span.start);
             if let Some(first) = seen.insert(folded(&row.name), line) {
                 let message = format!("`{}` stands here a second time, first in line {first}", row.name);
-                self.mistake(&row, message, Some("small and capital letters are alike".to_owned()));
+                self.mistake_at(
+                    &row.name_span,
+                    message,
+                    Some("small and capital letters are alike".to_owned()),
+                );
                 continue;
             }
             match known.get(&folded(&row.name)) {
@@ -227,9 +235,11 @@ impl Draft<'_> {
                     Ok(()) => pending.push(Pending::new(row, None, snapshot)),
                     Err(error) => {
                         let message = format!("no new device can be called `{}`: {error}", row.name);
-                        self.mistake(&row, message, Some("type the name anew".to_owned()));
+                        self.mistake_at(&row.name_span, message, Some("type the name anew".to_owned()));
                     }
                 },
+                // What it is meant to be is not known.
+                Some(_) if !row.is_sound => {}
                 Some(device) => match compare((self.snapshot, self.authority), &row, device) {
                     Ok(Standing::There) => there.push(row),
                     Ok(Standing::Bare) => pending.push(Pending::new(row, Some(device), snapshot)),
@@ -251,10 +261,10 @@ impl Draft<'_> {
                     let help = format!(
                         "take a name of up to {MAX_COMMON_NAME_CHARS} characters, or write `password` in the column `credentials`"
                     );
-                    self.mistake(&pending.row, error.to_string(), Some(help));
+                    self.mistake_at(&pending.row.name_span, error.to_string(), Some(help));
                 }
                 Err(error @ IssueError::SameSubject(_)) => {
-                    self.mistake(&pending.row, error.to_string(), None)
+                    self.mistake_at(&pending.row.name_span, error.to_string(), None)
                 }
                 // It is the same for all.
                 Err(error) => return Err(error.into()),
@@ -333,7 +343,13 @@ impl Draft<'_> {
                     starts.get(after.checked_sub(1)?).map(|(_, row)| *row)
                 });
             match row {
-                Some(row) => self.mistake(row, found.message.clone(), found.help.clone()),
+                Some(row) => {
+                    let start = found.place.as_ref().map_or(0, |place| place.1.start);
+                    let line =
+                        text.get(..start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
+                    let span = if line.starts_with("role") { &row.roles_span } else { &row.span };
+                    self.mistake_at(span, found.message.clone(), found.help.clone());
+                }
                 None => self.report.push(found.clone()),
             }
         }
