@@ -46,6 +46,24 @@ fn what_differs_is_told_once_for_all_to_whom_it_happens() {
 }
 
 #[test]
+fn the_last_line_says_what_it_would_do_to_those_who_are_connected() {
+    let home = home();
+    let last = |arguments: &[&str]| {
+        let said = home.locked(&[&["diff", "--live"], arguments].concat()).run();
+        (said.status, said.stdout.lines().last().unwrap_or_default().to_owned())
+    };
+    let told = "different: 2 devices, what 4 clients may do; live: it locks out 1 device, cuts stored subscriptions of 2 devices";
+    assert_eq!(last(&["draft"]), (Some(1), told.to_owned()));
+    home.write("draft/citronella.toml", OLD.replace("cmd/#", "#"));
+    home.write("draft/devices.toml", devices(&["a", "b", "c"]));
+    assert_eq!(
+        last(&["draft"]),
+        (Some(1), "different: what 3 clients may do; live: it locks out nobody".to_owned())
+    );
+    assert_eq!(last(&["etc"]), (Some(0), "no difference".to_owned()));
+}
+
+#[test]
 fn scripts_get_all_of_it() {
     let outcome = home().locked(&["--format", "json", "diff", "--live", "draft"]).run();
     let json: Value = serde_json::from_str(&outcome.stdout).unwrap();

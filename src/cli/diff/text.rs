@@ -64,7 +64,27 @@ impl fmt::Display for Text<'_> {
         ];
         let parts: Vec<String> =
             parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
-        write!(f, "different: {}", parts.join(", "))
+        write!(f, "different: {}", parts.join(", "))?;
+        if live {
+            let count = |wanted: Effect| -> usize {
+                let found = diff.effects.iter().filter(|(effect, _)| *effect == wanted);
+                found.map(|(_, devices)| devices.len()).sum()
+            };
+            let locked_out = match count(Effect::LockedOut) {
+                0 => "nobody".to_owned(),
+                some => counted(some, "device"),
+            };
+            write!(f, "; live: it locks out {locked_out}")?;
+            for (effect, what) in [
+                (Effect::Kicked, "closes the sessions of"),
+                (Effect::Subscriptions, "cuts stored subscriptions of"),
+            ] {
+                if count(effect) > 0 {
+                    write!(f, ", {what} {}", counted(count(effect), "device"))?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
