@@ -53,7 +53,7 @@ fn every_mistake_of_a_line_is_told_under_its_field() {
         .iter()
         .map(|found| {
             let (source, span) = found.place.as_ref().unwrap();
-            (found.to_string(), source.text()[span.clone()].to_owned())
+            (found.to_string(), source.text().get(span.clone()).unwrap().to_owned())
         })
         .collect();
     let wanted = [
