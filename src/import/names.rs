@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn names_that_may_stay_do_and_the_others_get_one_each() {
         let mut renames = Renames::default();
-        let names = ["a/b", "a_b", "Bob", "bob", "$x", "version", "", " ", "~", "a+b", "$-", &"é".repeat(100)];
+        let names =
+            ["a/b", "a_b", "Bob", "bob", "$x", "version", "", " ", "~", "a+b", "$-", &"é".repeat(100)];
         let given = renames.devices(names);
         assert_eq!(
             given,
