@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     Code, Exam, Finding,
     fix::Fix,
-    setup::{is_ours, is_plugin},
+    setup::{Listener, is_ours, plugin_name},
 };
 use crate::{
     diag::shell_path,
@@ -42,8 +42,19 @@ impl Exam<'_> {
             .help("take the line out: one `plugin` line outside all listeners guards all of them");
             self.push(found.at(setup.place(line)));
         }
+        for line in all.iter().filter(|line| is_ours(line)) {
+            let is_used = |listener: &Listener| setup.plugins(listener).any(|used| used == *line);
+            if let Some(name) = plugin_name(line).filter(|_| !setup.listeners.iter().any(is_used)) {
+                let message = format!(
+                    "Citronella is loaded as `{name}`, and no listener uses it: Mosquitto 2.1 does not start"
+                );
+                let found = Finding::error(Code::PluginNotLoaded, message)
+                    .help(format!("write `plugin PATH` in its place, for all listeners, or `plugin_use {name}` below each of them"));
+                self.push(found.at(setup.place(line)));
+            }
+        }
         for listener in &setup.listeners {
-            let plugins: Vec<&Directive> = setup.plugins(listener).filter(|line| is_plugin(line)).collect();
+            let plugins: Vec<&Directive> = setup.plugins(listener).collect();
             if let Some(ours) = plugins.iter().position(|line| is_ours(line))
                 && let Some(first) = plugins.first().filter(|_| ours > 0)
             {
@@ -51,8 +62,13 @@ impl Exam<'_> {
                     "the plugin `{}` is asked before Citronella, and may let in whom Citronella refuses",
                     first.value
                 );
-                let found = Finding::error(Code::PluginOrder, message)
-                    .help("move Citronella's `plugin` line, with its `plugin_opt_config`, above it");
+                let own = plugins.get(ours).is_some_and(|line| line.key == "plugin_load");
+                let found = Finding::error(Code::PluginOrder, message).help(if own {
+                    "write Citronella's line as `plugin PATH`, with its `plugin_opt_config`, above it: of all plugins those for all \
+                     listeners are asked first, and then a listener's own as they are loaded, in whatever order `plugin_use` names them"
+                } else {
+                    "move Citronella's `plugin` line, with its `plugin_opt_config`, above it"
+                });
                 self.push(found.at(setup.place(first)));
             }
             if listener.has_tls() {

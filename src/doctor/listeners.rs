@@ -1,10 +1,6 @@
 //! Who can reach the broker, who is let in, and who can listen on the way.
 
-use super::{
-    Code, Exam, Finding, Listener,
-    fix::Fix,
-    setup::{is_ours, is_plugin},
-};
+use super::{Code, Exam, Finding, Listener, fix::Fix, setup::is_ours};
 use crate::{diag::shell_path, mosquitto_conf::is_true};
 
 impl Exam<'_> {
@@ -64,7 +60,7 @@ impl Exam<'_> {
         let setup = self.setup;
         let Some(line) = &listener.line else { return };
         let guarded = setup.plugins(listener).any(is_ours);
-        let plugins = setup.plugins(listener).any(is_plugin);
+        let plugins = setup.plugins(listener).next().is_some();
         let anonymous =
             setup.security(listener, "allow_anonymous").or(listener.get("listener_allow_anonymous"));
         let open = anonymous.filter(|line| is_true(&line.value));

@@ -42,7 +42,10 @@ impl Exam<'_> {
         for line in setup.every_line() {
             // Blanks at the end of a line belong to the value for Mosquitto.
             let path = Path::new(&line.value);
-            if FILES.contains(&&*line.key) {
+            if line.key == "plugin_load" {
+                let (_, path) = line.value.split_once(' ').unwrap_or_default();
+                self.path(line, Path::new(path.trim_start()), Want::Read);
+            } else if FILES.contains(&&*line.key) {
                 self.path(line, path, Want::Read);
             } else if FOLDERS.contains(&&*line.key) {
                 self.path(line, path, Want::Enter);

@@ -50,7 +50,7 @@ pub struct Setup {
 
 /// Lines that always belong to a listener.
 /// SOURCE: conf.c of 2.0.11 and 2.1.2, uses of `cur_listener`.
-const OF_LISTENERS: [&str; 25] = [
+const OF_LISTENERS: [&str; 26] = [
     "bind_interface",
     "cafile",
     "capath",
@@ -76,6 +76,7 @@ const OF_LISTENERS: [&str; 25] = [
     "http_dir",
     "socket_domain",
     "websockets_origin",
+    "plugin_use",
 ];
 /// Lines that belong to a listener under `per_listener_settings`.
 const OF_EITHER: [&str; 8] = [
@@ -191,7 +192,7 @@ impl Setup {
                 let listeners = OF_LISTENERS.contains(&key)
                     || (self.per_listener && OF_EITHER.contains(&key))
                     || (option && current.plugin_is_listeners);
-                if matches!(key, "plugin" | "auth_plugin" | "global_plugin") {
+                if is_plugin(line) {
                     current.plugin_is_listeners = listeners;
                 }
                 let bridge = current.bridge.and_then(|at| self.bridges.get_mut(at));
@@ -234,17 +235,34 @@ impl Setup {
         if self.per_listener { listener.get(key) } else { self.globals.iter().rfind(|line| line.key == key) }
     }
 
-    /// The plugins that are asked about clients of this listener, in their order.
+    /// The plugins that are asked about clients of this listener, in their order: those of all listeners, then its own, each
+    /// as they are loaded. The order of its `plugin_use` lines means nothing (seen with 2.1.2).
     pub(super) fn plugins<'a>(&'a self, listener: &'a Listener) -> impl Iterator<Item = &'a Directive> {
-        let own = listener.directives.iter().filter(|_| self.per_listener);
-        self.globals.iter().chain(own).filter(|line| is_plugin(line))
+        let (named, global): (Vec<_>, Vec<_>) =
+            self.globals.iter().filter(|line| is_plugin(line)).partition(|line| line.key == "plugin_load");
+        let used = |line: &&Directive| {
+            let uses = listener.directives.iter().filter(|used| used.key == "plugin_use");
+            plugin_name(line)
+                .is_some_and(|name| uses.map(|used| used.value.trim_end()).any(|used| used == name))
+        };
+        let own = listener.directives.iter().filter(|line| self.per_listener && is_plugin(line));
+        let mut own: Vec<&Directive> = own.chain(named.into_iter().filter(used)).collect();
+        if self.per_listener {
+            own.sort_by_key(|line| (self.files.iter().position(|file| *file == line.file), line.line));
+        }
+        global.into_iter().chain(own)
     }
+}
+
+/// What a `plugin_load` line calls its plugin.
+pub(super) fn plugin_name(line: &Directive) -> Option<&str> {
+    line.value.split_whitespace().next().filter(|_| line.key == "plugin_load")
 }
 
 /// Whether this line loads a plugin.
 #[must_use]
 pub fn is_plugin(line: &Directive) -> bool {
-    matches!(&*line.key, "plugin" | "auth_plugin" | "global_plugin")
+    matches!(&*line.key, "plugin" | "auth_plugin" | "global_plugin" | "plugin_load")
 }
 
 /// Whether this line loads our plugin.

@@ -10,7 +10,7 @@ use crate::{
 const NOT_AUTHORIZED: u8 = 0x87;
 
 /// Its password is `ha-secret`; as 2.0 writes it.
-const DYNSEC: &str = r#"{
+pub(crate) const DYNSEC: &str = r#"{
   "defaultACLAccess": { "publishClientSend": false, "publishClientReceive": true, "subscribe": false, "unsubscribe": true },
   "clients": [
     { "username": "ha", "roles": [ { "rolename": "house" } ],

@@ -89,6 +89,7 @@ mod cli_uninstall;
 mod docs;
 mod doctor_faults;
 mod doctor_guides;
+mod doctor_plugins;
 mod doctor_running;
 mod doctor_strangers;
 mod doctor_support;
