@@ -253,7 +253,10 @@ impl fmt::Display for Shown<'_> {
                     format!("not asked for, so that of {name} was not shown")
                 }
                 (false, _) => "not asked for".to_owned(),
-                (true, false) => "asked for, and none shown".to_owned(),
+                (true, false) if question.identity.is_some() => {
+                    format!("asked for; that of {name} was not shown, because this broker is not believed")
+                }
+                (true, false) => "asked for, and none was given (--from, or --cert and --key)".to_owned(),
                 (true, true) => format!("asked for, shown: {name}"),
             };
             writeln!(f, "  {:<12} {}", "client's", Visible(shown))?;

@@ -140,7 +140,11 @@ fn go(question: &Question, answer: &mut Answer) -> Result<(), Cause> {
     let stream = first.map_err(|error| {
         let alert = tls::alert(&error);
         match alert {
-            Some(alert) => client_faults::alert(question, alert, config.asked()),
+            Some(alert) => {
+                // The broker has seen it: whoever does not believe the broker ends without an alert of it.
+                answer.certificate_shown = config.asked() && question.identity.is_some();
+                client_faults::alert(question, alert, config.asked())
+            }
             None => server_faults::refused(question, &seen.chain, &error),
         }
     })?;

@@ -2,15 +2,15 @@
 //! given wrongly.
 
 use std::{
-    io::Write as _,
-    net::{SocketAddr, TcpListener},
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
 };
 
 use crate::{
     probe_causes::{Scene, probe, text},
-    support::{Authority, Broker, Credential, DoorKind, Fleet, wait_for},
+    support::{Authority, Broker, Cmd, Credential, DoorKind, Fleet, wait_for},
 };
 
 broker_test!(over_websockets_it_is_the_same_with_and_without_tls, |kind| {
@@ -188,4 +188,82 @@ broker_test!(a_brokers_certificate_with_what_nobody_knows_is_told, |kind| {
                } 2>/dev/null");
     let pair = Credential { certificate: scene.path("b.crt"), key: scene.path("b.key") };
     scene.start(&pair, "").expect("bad-certificate", None, &[]);
+});
+
+broker_test!(a_certificate_that_was_given_and_not_shown_is_told_as_that, |kind| {
+    let scene = Scene::new(kind);
+    scene.sh("{ printf subjectAltName=DNS:broker.lan > e
+              openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout b.key -out b.csr -subj /CN=broker
+              openssl x509 -req -in b.csr -CA ca.crt -CAkey ca.key -set_serial 5 -days 9 -extfile e -out b.crt
+              } 2>/dev/null");
+    let lamp = scene.authority.device("lamp");
+    let ca = scene.authority.certificate();
+    let pair = Credential { certificate: scene.path("b.crt"), key: scene.path("b.key") };
+    let started = scene.start(&pair, "require_certificate true\n");
+    let said = started.expect("wrong-name", Some(&lamp), &[]);
+    assert_eq!(
+        (&said["certificate_asked"], &said["certificate_shown"]),
+        (&true.into(), &false.into()),
+        "{said:#}"
+    );
+    let human = |more: &[&str]| {
+        Cmd::new([&["probe", &started.url(), "--cafile", text(&ca)], more].concat()).run().stdout
+    };
+    let told = human(&["--cert", text(&lamp.certificate), "--key", text(&lamp.key)]);
+    assert!(
+        told.contains("asked for; that of lamp was not shown, because this broker is not believed"),
+        "{told}"
+    );
+    let told = human(&[]);
+    assert!(told.contains("asked for, and none was given"), "{told}");
+});
+
+broker_test!(an_alert_that_has_no_cause_of_its_own_is_told_with_the_way_to_the_reason, |kind| {
+    let scene = Scene::new(kind);
+    let pair = scene.pair();
+    // An authority below ours that may name devices of one domain only, and names one of another.
+    scene.sh("{ printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nnameConstraints=critical,permitted;DNS:lan\n' > ie
+              printf 'subjectAltName=DNS:lamp.example\n' > e
+              openssl req -new -newkey rsa:2048 -nodes -keyout i.key -out i.csr -subj '/CN=Issuing CA'
+              openssl x509 -req -in i.csr -CA ca.crt -CAkey ca.key -set_serial 5 -days 9 -extfile ie -out i.crt
+              openssl req -new -newkey rsa:2048 -nodes -keyout lamp.key -out lamp.csr -subj /CN=lamp
+              openssl x509 -req -in lamp.csr -CA i.crt -CAkey i.key -set_serial 7 -days 9 -extfile e -out lamp.crt
+              cat i.crt >> lamp.crt
+              } 2>/dev/null");
+    let lamp = scene.authority.credential("lamp");
+    let started = scene.start(&pair, "require_certificate true\n");
+    let said = started.expect("refused-by-tls", Some(&lamp), &[]);
+    assert!(said["cause"]["help"].to_string().contains("mosquitto.log"), "{said:#}");
+    assert_eq!(said["certificate_shown"], true, "{said:#}");
+});
+
+broker_test!(a_handshake_that_breaks_off_is_told, |kind| {
+    let scene = Scene::new(kind);
+    let (pair, ca) = (scene.pair(), scene.authority.certificate());
+    let started = scene.start(&pair, "");
+    // As a forwarder does whose broker goes away: who looks whether the port is open and what is shown there comes through,
+    // the next one ends at once.
+    let broker = started.url().trim_start_matches("mqtts://").parse::<SocketAddr>().unwrap();
+    let listener = TcpListener::bind((broker.ip(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for _ in 0..2 {
+            let outside = listener.accept().unwrap().0;
+            let inside = TcpStream::connect(broker).unwrap();
+            let (mut from, mut to) = (outside.try_clone().unwrap(), inside.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut from, &mut to));
+            let (mut from, mut to) = (inside, outside);
+            thread::spawn(move || io::copy(&mut from, &mut to));
+        }
+        for stream in listener.incoming() {
+            // What was sent is read: else the connection would be reset.
+            let _ = stream.unwrap().read(&mut [0; 4096]);
+        }
+    });
+    let said = probe(&format!("mqtts://{address}"), &["--cafile", text(&ca)]);
+    assert_eq!(said["cause"]["code"], "handshake", "{said:#}");
+    assert!(
+        !said["chain"].as_array().unwrap().is_empty()
+            && !said["cause"]["help"].as_array().unwrap().is_empty()
+    );
 });
