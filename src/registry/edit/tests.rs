@@ -101,6 +101,15 @@ fn a_key_that_is_not_there_comes_after_the_others() {
 }
 
 #[test]
+fn an_empty_table_of_attributes_gets_its_first_between_single_blanks() {
+    for braces in ["{}", "{   }", "{\n}"] {
+        let before = format!("version = 1\n[a]\nattr = {braces}\n");
+        let after = edited(&before, |editor| editor.set_attribute("a", "floor", Some("2")));
+        assert_eq!(after, "version = 1\n[a]\nattr = { floor = \"2\" }\n", "{braces}");
+    }
+}
+
+#[test]
 fn a_certificate_goes_on_a_line_of_its_own_where_the_others_do() {
     let certificate = NewCertificate {
         sha256: "61".repeat(32).parse().unwrap(),

@@ -84,6 +84,10 @@ pub(super) fn space(table: &mut InlineTable) {
             value.decor_mut().set_suffix(if index + 1 == count { " " } else { "" });
         }
     }
+    // What stood between the braces of an empty table.
+    if count > 0 && !table.trailing_comma() && text_of(Some(table.trailing())).trim().is_empty() {
+        table.set_trailing("");
+    }
 }
 
 /// Adds an item at the end of an array, on a line of its own if the others have one.
