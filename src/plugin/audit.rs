@@ -8,7 +8,6 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
-        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::Instant,
@@ -30,16 +29,15 @@ use crate::{
 
 mod file;
 mod pace;
+mod queue;
 mod record;
 mod writer;
 
+use queue::Queue;
 pub(super) use record::{Event, Record};
 
 /// What is recorded one by one in a minute in the file; the broker's log gets as few as of its own lines.
 const RECORDS: Quota = Quota { each: 100, all: 3_000 };
-
-/// Lines that wait for the thread.
-const QUEUE: usize = 2_048;
 
 /// Longest line of the file, in bytes.
 const FILE_LINE_BYTES: usize = 4_096;
@@ -53,8 +51,6 @@ pub(super) struct Audit {
     in_file: Limit<Event>,
     in_log: Limit<Event>,
     shared: Arc<Shared>,
-    /// Gone while the audit is dropped.
-    queue: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,6 +67,7 @@ pub(super) struct Under<'a> {
 struct Shared {
     counters: Arc<Counters>,
     directory: Arc<StateDirectory>,
+    queue: Queue,
     target: Mutex<Target>,
     /// What the thread wants to be logged, at the next tick.
     complaints: Mutex<Vec<(Level, String)>>,
@@ -111,18 +108,19 @@ impl Audit {
         let shared = Arc::new(Shared {
             counters: Arc::clone(counters),
             directory: Arc::clone(directory),
+            queue: Queue::new(queue::GATHER),
             target: Mutex::new(Target::from(snapshot)),
             complaints: Mutex::default(),
             complains: AtomicBool::default(),
         });
-        let (queue, lines) = sync_channel(QUEUE);
         let (writers, path) = (Arc::clone(&shared), snapshot.settings().state_directory.clone());
         let thread = thread::spawn("citronella-audit", move || {
             // The watcher tells if that fails, and tries again.
             let _ = writers.directory.claim(&path);
-            writer::run(&writers, &lines);
+            writer::run(&writers);
         });
         if let Err(error) = &thread {
+            shared.queue.close();
             shared.complain(Level::Error, format!("audit and metrics are not written: {error}"));
         }
         Self {
@@ -130,7 +128,6 @@ impl Audit {
             in_file: Limit::new(RECORDS),
             in_log: Limit::new(log::LINES),
             shared,
-            queue: Some(queue),
             thread: thread.ok(),
         }
     }
@@ -138,7 +135,7 @@ impl Audit {
     /// This snapshot is in force from now on.
     pub(super) fn in_force(&self, snapshot: &Snapshot) {
         *locked(&self.shared.target) = Target::from(snapshot);
-        self.send(Message::Look);
+        self.shared.queue.send(Message::Look);
     }
 
     /// Records what happened, unless there was too much of it; whether it did. `record` is made only if it is used.
@@ -171,7 +168,7 @@ impl Audit {
     ) {
         if to == AuditTo::File && under.snapshot.settings().state_directory != directory {
             let line = record.to_line(event, None, FILE_LINE_BYTES - 1) + "\n";
-            if !self.send(Message::Last(directory.to_owned(), line)) {
+            if !self.shared.queue.send(Message::Last(directory.to_owned(), line)) {
                 self.counters.audit.dropped.add();
             }
         } else if let Some(line) = self.put(to, (event, Peer::Unknown), record) {
@@ -210,18 +207,12 @@ impl Audit {
             }
             AuditTo::File => {
                 let line = record.to_line(event, address, FILE_LINE_BYTES - 1) + "\n";
-                if !self.send(Message::Line(line)) {
+                if !self.shared.queue.send(Message::Line(line)) {
                     self.counters.audit.dropped.add();
                 }
                 None
             }
         }
-    }
-
-    /// Whether the thread will get it.
-    fn send(&self, message: Message) -> bool {
-        let sent = self.queue.as_ref().map(|queue| queue.try_send(message));
-        !matches!(sent, None | Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))))
     }
 
     /// Records the sums of the minutes that are over, and logs what the thread has to say.
@@ -252,9 +243,9 @@ impl Drop for Audit {
     fn drop(&mut self) {
         if locked(&self.shared.target).audit.to == AuditTo::File {
             let line = Record::default().to_line(Event::Stop, None, FILE_LINE_BYTES - 1) + "\n";
-            self.send(Message::Line(line));
+            self.shared.queue.send(Message::Line(line));
         }
-        self.queue = None;
+        self.shared.queue.close();
         if let Some(thread) = self.thread.take() {
             thread::join_within(thread, thread::FAREWELL);
         }

@@ -146,7 +146,7 @@ fn nothing_is_written_where_another_plugin_writes() {
     audit.in_force(&snapshot);
     note(&audit, &host, &snapshot, Event::Reload);
     wait(|| counters.audit.written.value() == 1);
-    audit.send(Message::Look);
+    audit.shared.queue.send(Message::Look);
     directory.claim(other.path()).unwrap();
     audit.in_force(&snapshot);
     wait(|| metrics(&other).exists() && !metrics(&folder).exists());

@@ -2,10 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,9 +19,6 @@ use crate::{
     plugin::event::Level,
     status::Claim,
 };
-
-/// Lines that are appended together, in bytes.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// How long it sleeps when nothing is to be written.
 const IDLE: Duration = Duration::from_secs(3_600);
@@ -65,8 +59,18 @@ struct Writer<'s> {
     pace: Pace,
 }
 
-/// Writes until the other end of the queue is gone, and all that was in it is written.
-pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
+/// Closes the queue when the thread ends, by a panic too: what comes after that is lost, and counted.
+struct Closes<'s>(&'s Shared);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.queue.close();
+    }
+}
+
+/// Writes until the queue is closed, and all that was in it is written.
+pub(super) fn run(shared: &Shared) {
+    let _closes = Closes(shared);
     let mut writer = Writer {
         shared,
         lines: Lines::default(),
@@ -80,21 +84,20 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
     loop {
         let target = locked(&shared.target).clone();
         let sleep = writer.look(&target);
-        let mut message = match queue.recv_timeout(sleep) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let mut batch = String::new();
-        while let Some(Message::Line(line)) = message {
-            batch.push_str(&line);
-            message = if batch.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
+        let Some(batch) = shared.queue.take(sleep) else { break };
+        let (mut lines, mut last) = (String::new(), None);
+        for message in batch {
+            match message {
+                Message::Line(line) => lines.push_str(&line),
+                Message::Last(directory, line) => last = Some((directory, line)),
+                Message::Look => {}
+            }
         }
-        if !batch.is_empty() {
-            writer.append(&target, batch);
+        if !lines.is_empty() {
+            writer.append(&target, lines);
             writer.pace.stir(Instant::now());
         }
-        if let Some(Message::Last(directory, line)) = message {
+        if let Some((directory, line)) = last {
             writer.append_last(&directory, &line);
         }
     }
