@@ -21,7 +21,7 @@ mod show;
 mod sign;
 mod verify;
 
-pub(crate) use options::{IssueOptions, warn_of_host};
+pub(crate) use options::{IssueOptions, host, warn_of_host};
 pub(crate) use order::{Order, in_folder, listing};
 
 /// Issue, revoke and look at certificates

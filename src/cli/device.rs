@@ -205,7 +205,11 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         let change = Change::begin();
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered, without a certificate"));
-        let next = format!("give it a password: citronella password generate {}", shell::name(name.as_str()));
+        let next = format!(
+            "give it a password: {} password generate {}",
+            world.command(),
+            shell::name(name.as_str())
+        );
         let snapshot = check::load(world)?;
         let broker = change.confirm(world, &snapshot, certificate.wait());
         let changed = Changed { view: view(&snapshot, name.as_str())?, broker };

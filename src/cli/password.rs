@@ -10,8 +10,9 @@ use citronella::{
 use serde::Serialize;
 
 use super::{
-    Answer, check,
+    Answer, cert, check,
     confirm::{Change, Confirmed, Wait},
+    noted::Doors,
     output::{Failure, Outcome, Output},
     passphrase, registry, shell,
     world::World,
@@ -92,7 +93,33 @@ fn set(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer {
     let outcome = broker.tell(output);
     let changed = Changed { device, password: None, broker: Some(broker) };
     output.result(&format_args!("{device} has a password"), &changed)?;
+    tell_where(world, output, device)?;
     Ok(outcome)
+}
+
+/// Where who holds a password and no certificate comes in, as far as that is known.
+fn tell_where(world: &World, output: &Output, device: &str) -> Result<(), Failure> {
+    let has_certificate =
+        check::load(world)?.device(device).is_some_and(|found| match found.certificates() {
+            Certificates::Any => true,
+            Certificates::Listed(listed) => !listed.is_empty(),
+        });
+    let doors = Doors::of(world);
+    match (doors.for_passwords(), doors.for_certificates()) {
+        _ if has_certificate => {}
+        (Some(door), _) => output.say(&format_args!(
+            "it comes in at {}, port {}, over TLS: user name {device}, CA certificate {}",
+            cert::host(world, Some(door)),
+            door.port,
+            world.folder().join("tls/ca.crt").display()
+        )),
+        (None, Some(_)) => output.say(&format_args!(
+            "no port over TLS takes a password without a certificate yet; `{} init --password-listener` opens one",
+            world.command()
+        )),
+        (None, None) => {}
+    }
+    Ok(())
 }
 
 fn generate(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer {
@@ -103,6 +130,7 @@ fn generate(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer
     let text = String::from_utf8_lossy(generated.text.expose());
     output.say(&format_args!("{device} has a password, shown this once"));
     output.result(&text, &Changed { device, password: Some(&text), broker: None })?;
+    tell_where(world, output, device)?;
     Ok(change.confirm(world, &check::load(world)?, wait).tell(output))
 }
 

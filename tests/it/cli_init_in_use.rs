@@ -240,9 +240,12 @@ broker_test!(a_broker_that_does_not_come_up_guarded_is_as_it_was, |kind| {
     let taken = TcpListener::bind((live.address(), 8883)).unwrap();
     let failed = live.init_and_restart(&["--import", "--yes"]);
     assert_eq!(failed.status, Some(2), "{failed:?}");
-    for part in
-        ["did not come up guarded", "former configuration is in place again", "Address already in use"]
-    {
+    for part in [
+        "did not come up guarded",
+        "former configuration is in place again",
+        "Address already in use",
+        "the lines that were tried are kept in",
+    ] {
         assert!(failed.stderr.contains(part), "{part}: {failed:?}");
     }
     assert_eq!(live.lines(), lines, "the configuration is not what it was");

@@ -49,6 +49,30 @@ fn what_is_printed_to_be_typed_has_the_ports_that_init_opened() {
 }
 
 #[test]
+fn who_gets_a_password_is_told_where_to_come_in() {
+    let home = elsewhere(&PORTS);
+    home.ok(&["device", "add", "phone", "--role", "viewer", "--no-certificate"]);
+    home.ok(&["device", "add", "lamp", "--role", "sensor"]);
+    let told = |name: &str| home.run(&["password", "generate", name]).stderr;
+    let place = "it comes in at gw.lan, port 9884, over TLS: user name phone, CA certificate ";
+    assert!(told("phone").contains(place), "{}", told("phone"));
+    assert!(home.cmd(&["password", "set", "phone"]).stdin("long enough\n").run().stderr.contains(place));
+    // Who has a certificate comes in with it.
+    assert!(!told("lamp").contains("comes in at"), "{}", told("lamp"));
+
+    let home = elsewhere(&["--port", "9883"]);
+    home.ok(&["device", "add", "phone", "--role", "viewer", "--no-certificate"]);
+    let told = home.run(&["password", "generate", "phone"]).stderr;
+    assert!(
+        told.contains("no port over TLS takes a password") && told.contains("init --password-listener"),
+        "{told}"
+    );
+    fs::remove_dir_all(home.path("mq")).unwrap();
+    let told = home.run(&["password", "generate", "phone"]).stderr;
+    assert!(!told.contains("over TLS"), "nothing is known: {told}");
+}
+
+#[test]
 fn the_lines_count_as_they_are_now() {
     let home = elsewhere(&["--port", "9883"]);
     let lines = home.read("mq/conf.d/citronella.conf");

@@ -143,8 +143,7 @@ impl HandOver {
         let doors = Doors::of(world);
         let door = doors.for_certificates();
         let port = self.port.or(door.map(|door| door.port)).unwrap_or(noted::PORT);
-        let host = self.host.clone().or_else(|| only_address(door?, &world.broker_names()?));
-        (host.unwrap_or_else(|| world.broker_name()), port)
+        (self.host.clone().unwrap_or_else(|| host(world, door)), port)
     }
 
     pub(super) fn warn(&self, output: &Output) {
@@ -152,6 +151,12 @@ impl HandOver {
             output.warn(note);
         }
     }
+}
+
+/// How devices call the broker at this listener.
+pub(crate) fn host(world: &World, door: Option<&Listener>) -> String {
+    let only = door.and_then(|door| only_address(door, &world.broker_names()?));
+    only.unwrap_or_else(|| world.broker_name())
 }
 
 /// The address of a listener that no other one leads to: of those for this machine alone a name may mean another.

@@ -86,12 +86,20 @@ impl Change {
     /// The lines of others as they were, and ours aside; `.failed` keeps what ours were. The sentences say what could
     /// not be done.
     pub(super) fn put_back(&self) -> Vec<String> {
-        let failed = self.conf.with_added_extension("failed");
         if let Some(text) = &self.after {
             // For people to look at; what counts is that the rest is put back.
-            let _ = write_public(&failed, text.as_bytes());
+            let _ = write_public(&self.failed(), text.as_bytes());
         }
         self.take_back()
+    }
+
+    fn failed(&self) -> PathBuf {
+        self.conf.with_added_extension("failed")
+    }
+
+    /// Where our lines are once they are put back, if there were any.
+    pub(super) fn tried(&self) -> Option<PathBuf> {
+        Some(self.failed()).filter(|path| self.after.is_some() && path.exists())
     }
 
     fn take_back(&self) -> Vec<String> {

@@ -176,8 +176,12 @@ pub(super) fn restart(
         } else {
             "The former configuration could not be put back whole"
         };
-        let failure = format!("{why}. {back}, {again}");
-        errors.into_iter().fold(Failure::new(failure), Failure::help)
+        let failure = Failure::new(format!("{why}. {back}, {again}"));
+        let failure = errors.into_iter().fold(failure, Failure::help);
+        match change.tried() {
+            Some(path) => failure.help(format!("the lines that were tried are kept in {}", path.display())),
+            None => failure,
+        }
     };
     if stopped.is_some() {
         return Err(failure);
