@@ -184,6 +184,15 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
     };
     // Before anything is asked for.
     let snapshot = check::load(world)?;
+    let roleless = device.roles.is_empty().then(|| {
+        let roles: Vec<&str> = snapshot.roles().names().collect();
+        format!(
+            "{name} has no role, so no role gives it any rights; `{} device set --role ROLE {}` gives it one ({})",
+            world.command(),
+            shell::name(name.as_str()),
+            if roles.is_empty() { "none is in citronella.toml yet".to_owned() } else { roles.join(", ") }
+        )
+    });
     let interrupted = match registry::namesake(&snapshot, &name) {
         Some(found)
             if no_certificate
@@ -200,6 +209,9 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
             Failure::new(format!("`{name}`: {error}")).help("type it anew, without what was pasted along")
         })?;
         registry::check_add(world, &name, &device)?;
+    }
+    if let Some(roleless) = roleless {
+        output.say(&roleless);
     }
     if no_certificate {
         let change = Change::begin();

@@ -169,7 +169,7 @@ fn warn_if_readable(output: &Output, registry: &Path) {
 
 fn verify(world: &World, output: &Output, device: &str) -> Answer {
     let snapshot = check::load(world)?;
-    let found = snapshot.device(device).ok_or_else(|| registry::unknown(device))?;
+    let found = snapshot.device(device).ok_or_else(|| registry::unknown(&snapshot, device))?;
     let hash = found.password().ok_or_else(|| {
         Failure::new(format!("device `{device}` has no password"))
             .help(format!("`citronella password generate {}` makes one", shell::name(device)))

@@ -21,9 +21,14 @@ pub(crate) fn change(
     world: &World,
     change: impl FnOnce(&mut Editor) -> Result<(), EditError>,
 ) -> Result<(), Failure> {
-    let path = check::load(world)?.settings().registry_file.clone();
+    let snapshot = check::load(world)?;
+    let path = snapshot.settings().registry_file.clone();
     let mut editor = Editor::open(&path)?;
-    change(&mut editor).map_err(failure)?;
+    change(&mut editor).map_err(|error| match error {
+        EditError::Unknown(name) => unknown(&snapshot, &name),
+        error => failure(error),
+    })?;
+    drop(snapshot);
     editor.save(|text| Snapshot::load_with_registry(world.config(), text).report).map_err(failure)?;
     Ok(())
 }
@@ -45,7 +50,6 @@ fn failure(error: EditError) -> Failure {
             Failure::new("nothing was changed: with this change the files could not be used")
                 .findings(&report)
         }
-        EditError::Unknown(name) => unknown(&name),
         EditError::Exists(name) => exists(&name),
         error => Failure::from(error),
     }
@@ -58,9 +62,13 @@ pub(crate) fn namesake<'s>(snapshot: &'s Snapshot, name: &DeviceName) -> Option<
 }
 
 /// There is no such device.
-pub(crate) fn unknown(name: &str) -> Failure {
-    Failure::new(format!("no device is called `{name}`"))
-        .help("`citronella device list` shows the devices; `citronella device add` registers one")
+pub(crate) fn unknown(snapshot: &Snapshot, name: &str) -> Failure {
+    let failure = Failure::new(format!("no device is called `{name}`"));
+    let failure = match snapshot.similar(name) {
+        Some(meant) => failure.help(meant),
+        None => failure,
+    };
+    failure.help("`citronella device list` shows the devices; `citronella device add` registers one")
 }
 
 /// There is such a device, or one whose name differs in capital letters only.
@@ -86,7 +94,7 @@ pub(crate) fn existing(world: &World, name: &str) -> Result<DeviceName, Failure>
                 .help("register a device of another name"))
         }
         Some(device) => Ok(device.name().clone()),
-        None => Err(unknown(name)),
+        None => Err(unknown(&snapshot, name)),
     }
 }
 

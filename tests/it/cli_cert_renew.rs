@@ -62,13 +62,13 @@ fn the_folder_of_the_device_gets_the_new_files_and_the_old_ones_stay_beside() {
     let [end, _] = ends(&home)[..] else { panic!() };
     for part in [
         // Before and after.
-        format!("will end on {end} and not on {first} (--overlap)"),
+        format!("will end in 30d (--overlap), and not on {first}"),
         format!("is good until {end}: by then lamp needs the new files"),
         "the earlier files of lamp are kept in ./lamp.old".to_owned(),
     ] {
         assert!(said.stderr.contains(&part), "{part}: {said:?}");
     }
-    assert!(said.stderr.find("will end on") < said.stderr.find("is good until"), "{said:?}");
+    assert!(said.stderr.find("will end in") < said.stderr.find("is good until"), "{said:?}");
     assert_eq!(home.read("lamp.old/lamp.key"), old);
     let new = home.read("lamp/lamp.key");
     assert_ne!(new, old);

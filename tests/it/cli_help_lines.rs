@@ -114,3 +114,34 @@ fn what_was_set_is_told_in_a_sentence() {
         "{outcome:?}"
     );
 }
+
+#[test]
+fn a_device_that_is_not_known_says_which_was_meant() {
+    let home = Home::new();
+    home.ok(&["device", "add", "thunder10", "--role", "sensor"]);
+    for arguments in [
+        &["device", "show", "thundre10"][..],
+        &["device", "disable", "thundre10"],
+        &["device", "set", "thundre10", "--role", "viewer"],
+        &["cert", "renew", "thundre10"],
+        &["password", "generate", "thundre10"],
+        &["bundle", "thundre10", "--for", "python"],
+    ] {
+        home.fails(
+            arguments,
+            &["no device is called `thundre10`", "did you mean `thunder10`?", "device list"],
+        );
+    }
+}
+
+#[test]
+fn a_device_without_a_role_is_told_how_to_get_one() {
+    let home = Home::new();
+    for (name, more) in [("one", &["--no-certificate"][..]), ("two", &[])] {
+        let said = home.run(&[&["device", "add", name], more].concat());
+        let told = format!("device set --role ROLE {name}` gives it one (");
+        assert!(said.stderr.contains(&told) && said.stderr.contains("sensor"), "{said:?}");
+    }
+    let said = home.run(&["device", "add", "three", "--role", "sensor"]);
+    assert!(!said.stderr.contains("has no role"), "{said:?}");
+}

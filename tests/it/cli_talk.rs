@@ -277,6 +277,8 @@ fn a_printed_command_is_one_command_whatever_the_device_is_called() {
     }
     assert!(!home.files().iter().any(|(name, _)| name.ends_with("/pwned") || name == "pwned"));
     let next = home.ok(&["device", "add", "--no-certificate", "--", "-my phone"]);
-    assert_eq!(next, "give it a password: citronella password generate -- '-my phone'\n");
+    let config = home.config();
+    let line = format!("citronella --config {} password generate -- '-my phone'", config.display());
+    assert_eq!(next, format!("give it a password: {line}\n"));
     home.ok(&["password", "generate", "--", "-my phone"]);
 }

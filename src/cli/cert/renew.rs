@@ -80,7 +80,7 @@ pub(super) fn renew(world: &World, output: &Output, mut renew: Renew) -> Answer 
     let earlier = accepted(world, &name)?;
     let listed = is_listed(world, &name)?;
     if listed {
-        tell_ends(output, &earlier, end_of_overlap(renew.overlap));
+        tell_ends(output, &earlier, renew.overlap);
     }
     let delivered = Order::plan((world, output), &name, &renew.hand_over, source)?.deliver(world, output)?;
 
@@ -123,10 +123,13 @@ fn end_of_overlap(overlap: Span) -> Timestamp {
 }
 
 /// What is to become of the earlier certificates, while there is time to stop.
-fn tell_ends(output: &Output, earlier: &[Accepted], end: Timestamp) {
+fn tell_ends(output: &Output, earlier: &[Accepted], overlap: Span) {
+    let end = end_of_overlap(overlap);
+    let when =
+        if overlap.duration().is_zero() { "at once".to_owned() } else { format!("in {overlap} (--overlap)") };
     for Accepted { serial, not_after, .. } in earlier.iter().filter(|found| found.not_after > end) {
         output.say(&format_args!(
-            "with the new certificate the earlier one, {serial}, will end on {end} and not on {not_after} (--overlap)"
+            "with the new certificate the earlier one, {serial}, will end {when}, and not on {not_after}"
         ));
     }
 }

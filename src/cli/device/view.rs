@@ -35,7 +35,7 @@ struct ViewCertificate {
 
 /// What the snapshot knows of the device; an error if there is none.
 pub(super) fn view<'a>(snapshot: &'a Snapshot, name: &str) -> Result<View<'a>, Failure> {
-    let device = snapshot.device(name).ok_or_else(|| registry::unknown(name))?;
+    let device = snapshot.device(name).ok_or_else(|| registry::unknown(snapshot, name))?;
     let (any_certificate, listed) = match device.certificates() {
         Certificates::Any => (true, [].as_slice()),
         Certificates::Listed(listed) => (false, &**listed),
