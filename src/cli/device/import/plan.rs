@@ -1,6 +1,11 @@
 //! What an import is to do, and everything that keeps it from being done.
 
-use std::{collections::HashMap, ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use citronella::{
     clock::UnixSeconds,
@@ -129,21 +134,29 @@ impl Plan {
         if let Some(note) = authority.as_ref().and_then(Authority::note) {
             output.warn(note);
         }
-        let mut draft = Draft { source: &source, snapshot: &snapshot, authority: authority.as_ref(), report };
+        let mistakes = Mistakes { source: &source, report };
+        let mut draft = Draft { mistakes, snapshot: &snapshot, authority: authority.as_ref() };
         let (mut pending, there) = draft.sort(rows);
         draft.check_requests(&pending, import)?;
         draft.find_folders(&mut pending, import)?;
-        let after = draft.check_whole(world, &pending)?;
-        let report = draft.report;
-        let (errors, _) = report.count();
-        match after {
-            Some(after) if errors == 0 => {
+        let mut mistakes = draft.mistakes;
+        let (registry, registered) = (snapshot.settings().registry_file.clone(), snapshot.devices().len());
+        let most = snapshot.settings().file_bytes;
+        // What is in force and what is to be are not needed at once, and with a fleet each is large.
+        drop(snapshot);
+        let is_whole = pending.is_empty() || {
+            let after = mistakes.check_whole(world, (&registry, most), &pending)?;
+            if let Some(after) = &after {
                 for pending in &mut pending {
-                    pending.topic = registry::topic_to_try(&after, pending.row.name.as_str());
+                    pending.topic = registry::topic_to_try(after, pending.row.name.as_str());
                 }
-                let registry = snapshot.settings().registry_file.clone();
-                Ok(Self { source, pending, there, authority, registry, registered: snapshot.devices().len() })
             }
+            after.is_some()
+        };
+        let report = mistakes.report;
+        let (errors, _) = report.count();
+        match is_whole {
+            true if errors == 0 => Ok(Self { source, pending, there, authority, registry, registered }),
             _ => {
                 let mistakes =
                     if errors == 1 { "1 mistake".to_owned() } else { format!("{errors} mistakes") };
@@ -190,15 +203,20 @@ impl Plan {
     }
 }
 
-/// A plan that is being made.
-struct Draft<'a> {
+/// What keeps it from being done.
+struct Mistakes<'a> {
     source: &'a Arc<Source>,
-    snapshot: &'a Snapshot,
-    authority: Option<&'a Authority>,
     report: Report,
 }
 
-impl Draft<'_> {
+/// A plan that is being made.
+struct Draft<'a, 's> {
+    mistakes: Mistakes<'s>,
+    snapshot: &'a Snapshot,
+    authority: Option<&'a Authority>,
+}
+
+impl Mistakes<'_> {
     fn mistake(&mut self, row: &Row, message: String, help: Option<String>) {
         self.mistake_at(&row.span, message, help);
     }
@@ -211,114 +229,15 @@ impl Draft<'_> {
         });
     }
 
-    /// Tells what is to be done from what is done.
-    fn sort(&mut self, rows: Vec<Row>) -> (Vec<Pending>, Vec<Row>) {
-        let snapshot = self.snapshot;
-        let folded = |name: &DeviceName| name.as_str().to_ascii_lowercase();
-        let known: HashMap<String, &Device> =
-            snapshot.devices().map(|device| (folded(device.name()), device)).collect();
-        let mut seen: HashMap<String, u32> = HashMap::new();
-        let (mut pending, mut there) = (Vec::new(), Vec::new());
-        for row in rows {
-            let line = self.source.line_of(row.span.start);
-            if let Some(first) = seen.insert(folded(&row.name), line) {
-                let message = format!("`{}` stands here a second time, first in line {first}", row.name);
-                self.mistake_at(
-                    &row.name_span,
-                    message,
-                    Some("small and capital letters are alike".to_owned()),
-                );
-                continue;
-            }
-            match known.get(&folded(&row.name)) {
-                None => match row.name.check_new() {
-                    Ok(()) => pending.push(Pending::new(row, None, snapshot)),
-                    Err(error) => {
-                        let message = format!("no new device can be called `{}`: {error}", row.name);
-                        self.mistake_at(&row.name_span, message, Some("type the name anew".to_owned()));
-                    }
-                },
-                // What it is meant to be is not known.
-                Some(_) if !row.is_sound => {}
-                Some(device) => match compare((self.snapshot, self.authority), &row, device) {
-                    Ok(Standing::There) => there.push(row),
-                    Ok(Standing::Bare) => pending.push(Pending::new(row, Some(device), snapshot)),
-                    Err((message, help)) => self.mistake(&row, message, Some(help)),
-                },
-            }
-        }
-        (pending, there)
-    }
-
-    /// What the authority has against a certificate.
-    fn check_requests(&mut self, pending: &[Pending], import: &Import) -> Result<(), Failure> {
-        let Some(authority) = self.authority else { return Ok(()) };
-        let now = Timestamp::now();
-        for pending in pending.iter().filter(|pending| pending.wants_certificate()) {
-            match authority.check_device(&import.certificate.request(&pending.row.name), now) {
-                Ok(()) => {}
-                Err(error @ IssueError::NameTooLong(_)) => {
-                    let help = format!(
-                        "take a name of up to {MAX_COMMON_NAME_CHARS} characters, or write `password` in the column `credentials`"
-                    );
-                    self.mistake_at(&pending.row.name_span, error.to_string(), Some(help));
-                }
-                Err(error @ IssueError::SameSubject(_)) => {
-                    self.mistake_at(&pending.row.name_span, error.to_string(), None)
-                }
-                // It is the same for all.
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Where credentials go, and what lies there.
-    fn find_folders(&mut self, pending: &mut [Pending], import: &Import) -> Result<(), Failure> {
-        let out = import.certificate.out();
-        let connects = |pending: &Pending| pending.wants_certificate() || pending.row.credentials.password;
-        if !pending.iter().any(connects) {
-            return Ok(());
-        }
-        if !out.is_dir() {
-            return Err(Failure::new(format!("there is no folder {}", out.display()))
-                .help("make it, or name another with --out"));
-        }
-        let _rights = Rights::for_folder(out)?;
-        for pending in pending.iter_mut().filter(|pending| connects(pending)) {
-            let folder = out.join(bundle::folder_name(&pending.row.name));
-            match bundle::check(out, &pending.row.name, import.certificate.on_existing()) {
-                Ok(()) if !folder.exists() => {}
-                present => {
-                    // Who replaces wants nothing that lay there: its key may be the reason.
-                    if import.certificate.on_existing() == OnExisting::Refuse {
-                        match found::look((self.snapshot, self.authority), import, pending, &folder) {
-                            Ok(found) => pending.found = found,
-                            Err(objection) => {
-                                self.mistake(&pending.row, objection.message, Some(objection.help));
-                                continue;
-                            }
-                        }
-                    }
-                    if let (None, Err(error)) = (&pending.found, present) {
-                        let help = match error {
-                            FolderError::Foreign(_) => "move it away, or take another --out",
-                            _ => "take another --out, or replace it with --force",
-                        };
-                        self.mistake(&pending.row, error.to_string(), Some(help.to_owned()));
-                    }
-                }
-            }
-            pending.folder = Some(folder);
-        }
-        Ok(())
-    }
-
     /// Loads everything as it is going to be, with credentials that stand for those to come; what is wrong with a
     /// device is told at its row.
-    fn check_whole(&mut self, world: &World, pending: &[Pending]) -> Result<Option<Snapshot>, Failure> {
-        let registry = &self.snapshot.settings().registry_file;
-        let mut text = citronella::fs::read(registry, self.snapshot.settings().file_bytes)?.text;
+    fn check_whole(
+        &mut self,
+        world: &World,
+        (registry, most): (&Path, u64),
+        pending: &[Pending],
+    ) -> Result<Option<Snapshot>, Failure> {
+        let mut text = citronella::fs::read(registry, most)?.text;
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -354,5 +273,114 @@ impl Draft<'_> {
             }
         }
         Ok(loaded.snapshot)
+    }
+}
+
+impl Draft<'_, '_> {
+    /// Tells what is to be done from what is done.
+    fn sort(&mut self, rows: Vec<Row>) -> (Vec<Pending>, Vec<Row>) {
+        let snapshot = self.snapshot;
+        let folded = |name: &DeviceName| name.as_str().to_ascii_lowercase();
+        let known: HashMap<String, &Device> =
+            snapshot.devices().map(|device| (folded(device.name()), device)).collect();
+        let mut seen: HashMap<String, u32> = HashMap::new();
+        let (mut pending, mut there) = (Vec::new(), Vec::new());
+        for row in rows {
+            let line = self.mistakes.source.line_of(row.span.start);
+            if let Some(first) = seen.insert(folded(&row.name), line) {
+                let message = format!("`{}` stands here a second time, first in line {first}", row.name);
+                self.mistakes.mistake_at(
+                    &row.name_span,
+                    message,
+                    Some("small and capital letters are alike".to_owned()),
+                );
+                continue;
+            }
+            match known.get(&folded(&row.name)) {
+                None => match row.name.check_new() {
+                    Ok(()) => pending.push(Pending::new(row, None, snapshot)),
+                    Err(error) => {
+                        let message = format!("no new device can be called `{}`: {error}", row.name);
+                        self.mistakes.mistake_at(
+                            &row.name_span,
+                            message,
+                            Some("type the name anew".to_owned()),
+                        );
+                    }
+                },
+                // What it is meant to be is not known.
+                Some(_) if !row.is_sound => {}
+                Some(device) => match compare((self.snapshot, self.authority), &row, device) {
+                    Ok(Standing::There) => there.push(row),
+                    Ok(Standing::Bare) => pending.push(Pending::new(row, Some(device), snapshot)),
+                    Err((message, help)) => self.mistakes.mistake(&row, message, Some(help)),
+                },
+            }
+        }
+        (pending, there)
+    }
+
+    /// What the authority has against a certificate.
+    fn check_requests(&mut self, pending: &[Pending], import: &Import) -> Result<(), Failure> {
+        let Some(authority) = self.authority else { return Ok(()) };
+        let now = Timestamp::now();
+        for pending in pending.iter().filter(|pending| pending.wants_certificate()) {
+            match authority.check_device(&import.certificate.request(&pending.row.name), now) {
+                Ok(()) => {}
+                Err(error @ IssueError::NameTooLong(_)) => {
+                    let help = format!(
+                        "take a name of up to {MAX_COMMON_NAME_CHARS} characters, or write `password` in the column `credentials`"
+                    );
+                    self.mistakes.mistake_at(&pending.row.name_span, error.to_string(), Some(help));
+                }
+                Err(error @ IssueError::SameSubject(_)) => {
+                    self.mistakes.mistake_at(&pending.row.name_span, error.to_string(), None)
+                }
+                // It is the same for all.
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where credentials go, and what lies there.
+    fn find_folders(&mut self, pending: &mut [Pending], import: &Import) -> Result<(), Failure> {
+        let out = import.certificate.out();
+        let connects = |pending: &Pending| pending.wants_certificate() || pending.row.credentials.password;
+        if !pending.iter().any(connects) {
+            return Ok(());
+        }
+        if !out.is_dir() {
+            return Err(Failure::new(format!("there is no folder {}", out.display()))
+                .help("make it, or name another with --out"));
+        }
+        let _rights = Rights::for_folder(out)?;
+        for pending in pending.iter_mut().filter(|pending| connects(pending)) {
+            let folder = out.join(bundle::folder_name(&pending.row.name));
+            match bundle::check(out, &pending.row.name, import.certificate.on_existing()) {
+                Ok(()) if !folder.exists() => {}
+                present => {
+                    // Who replaces wants nothing that lay there: its key may be the reason.
+                    if import.certificate.on_existing() == OnExisting::Refuse {
+                        match found::look((self.snapshot, self.authority), import, pending, &folder) {
+                            Ok(found) => pending.found = found,
+                            Err(objection) => {
+                                self.mistakes.mistake(&pending.row, objection.message, Some(objection.help));
+                                continue;
+                            }
+                        }
+                    }
+                    if let (None, Err(error)) = (&pending.found, present) {
+                        let help = match error {
+                            FolderError::Foreign(_) => "move it away, or take another --out",
+                            _ => "take another --out, or replace it with --force",
+                        };
+                        self.mistakes.mistake(&pending.row, error.to_string(), Some(help.to_owned()));
+                    }
+                }
+            }
+            pending.folder = Some(folder);
+        }
+        Ok(())
     }
 }
