@@ -11,6 +11,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 /// Enough for what they do, which is bounded.
 const STACK_BYTES: usize = 256 * 1024;
 
+/// What the broker yields to: no work of a thread of ours is urgent to the microsecond, and the broker's loop is.
+const NICENESS: i32 = 10;
+
 /// How long the end of the plugin waits for a thread that may wait for a disk. It is longer than any loading from one
 /// that works.
 pub(super) const FAREWELL: Duration = Duration::from_secs(10);
@@ -19,8 +22,8 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Starts a thread to which no signal is delivered: the broker's handlers only set a flag, and its loop, waiting on
-/// another thread, would not see it before something else happens. Whoever starts it joins it before the library may
-/// be unloaded.
+/// another thread, would not see it before something else happens. The loop goes before it where there are too few
+/// cores for both. Whoever starts it joins it before the library may be unloaded.
 ///
 /// # Errors
 ///
@@ -29,6 +32,11 @@ pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Res
     let mut before = SigSet::empty();
     // The new thread inherits the mask, so that there is no moment without it.
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    let body = || {
+        // Without it the work is done all the same.
+        let _ = rustix::process::nice(NICENESS);
+        body();
+    };
     let thread = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body);
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
     thread
@@ -70,6 +78,17 @@ mod tests {
         drop(release);
         let ends = spawn("ends", || {}).unwrap();
         assert!(join_within(ends, Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn the_loop_goes_before_a_thread_of_ours() {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        let (tell, told) = channel();
+        let before = own();
+        let thread = spawn("yields", move || tell.send(own()).unwrap()).unwrap();
+        assert_eq!(told.recv().unwrap(), (before + NICENESS).min(19));
+        assert!(join_within(thread, Duration::from_secs(30)));
+        assert_eq!(own(), before, "and the one who started it stays as it was");
     }
 
     #[test]

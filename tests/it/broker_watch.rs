@@ -8,7 +8,7 @@ use std::{
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use citronella::{
@@ -96,6 +96,8 @@ broker_test!(a_file_that_is_written_in_place_counts_when_it_is_whole, |kind| {
     let broker = conf(kind, &fleet).start();
     let mut lost = Client::welcome(broker.door("tcp"), &Login::of("lost"));
     let mut other = Client::welcome(broker.door("tcp"), &Login::of("other"));
+    // Only who watches already can tell that somebody is still writing.
+    broker.wait_for_revision(&revision(&fleet));
     let before = broker.log().len();
     let text = without();
     let mut file = File::options().write(true).truncate(true).open(fleet.path("devices.toml")).unwrap();
@@ -351,4 +353,30 @@ broker_test!(whoever_writes_without_an_end_delays_no_other_file_for_long, |kind|
     let loaded = || broker.status().filter(|status| matches!(&status.attempt, Attempt::Loaded { .. }));
     assert!(wait_for(loaded).is_some(), "{:?}", broker.status());
     broker.wait_for_revision(&revision(&fleet));
+});
+
+broker_test!(a_busy_folder_wakes_the_thread_now_and_then_only, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    // The thread is there.
+    broker.wait_for_revision(&revision(&fleet));
+    let of_thread = |name: &str| {
+        let tasks = fs::read_dir(format!("/proc/{}/task", broker.pid())).unwrap();
+        let mut statuses = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        statuses.find(|status| status.starts_with(&format!("Name:\t{name}\n"))).unwrap()
+    };
+    let sleeps = || -> u128 {
+        let status = of_thread("citronella-load");
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let mut log = File::create(fleet.path("log")).unwrap();
+    let (before, start) = (sleeps(), Instant::now());
+    for _ in 0..1_000 {
+        log.write_all(b"line\n").unwrap();
+        thread::sleep(Duration::from_millis(1));
+    }
+    // It sleeps twice in a turn, and takes a turn in 10 ms at most.
+    let (slept, turns) = (sleeps() - before, start.elapsed().as_millis() / 10);
+    assert!(slept <= 3 * turns + 100, "{slept} times in {turns} turns");
 });

@@ -25,8 +25,9 @@ use crate::{
 /// Outcomes that wait to be recorded at most. Where no tick comes nobody takes them.
 const OUTCOMES: usize = 64;
 
-/// What the broker yields to: the thread's work is never urgent to the microsecond.
-const NICENESS: i32 = 10;
+/// Between two turns: a folder in which somebody writes line after line, as the broker's log may be, would otherwise wake
+/// the thread for each of them, and in a storm of log-ins there are thousands.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Between two looks whether the loop still uses an old snapshot.
 const SOON: Duration = Duration::from_millis(20);
@@ -95,8 +96,6 @@ impl Work {
 
     /// Until it is told to stop.
     pub(super) fn run(mut self) {
-        // Without it the work is done all the same.
-        let _ = rustix::process::nice(NICENESS);
         self.guarded(Self::begin);
         while !self.signals.stop.load(Ordering::Acquire) {
             self.guarded(Self::turn);
@@ -134,6 +133,7 @@ impl Work {
     }
 
     fn wait(&mut self) {
+        std::thread::sleep(PAUSE);
         let _ = self.signals.wake.read();
         if self.signals.stop.load(Ordering::Acquire) || self.is_asked() && !self.files.is_being_written() {
             return;
