@@ -35,6 +35,11 @@ Settings and roles,
 The registry,
 .BR devices.toml (5).
 .TP
+.I /etc/citronella/init.toml
+Where
+.B citronella init
+wrote the lines for Mosquitto.
+.TP
 .I /etc/citronella/pki/
 The authority: its key, encrypted, and the ledger of what it issued.
 .TP
