@@ -149,7 +149,7 @@ impl Plugin {
         let audit = Audit::start(&snapshot, &counters, &directory);
         let under = Under { host, log: &log, snapshot: &snapshot };
         audit.note(under, (Event::Start, Peer::Unknown), Record::default);
-        let admission = admission::Admission::new(snapshot.settings())?;
+        let admission = admission::Admission::new(snapshot.settings(), &counters)?;
         let world = watch::World {
             config,
             broker: host.kind(),

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, wait_for};
+use crate::support::{Broker, Client, Conf, DoorKind, Fleet, Kind, Login, Publish, answered, wait_for};
 
 const DEVICES: &str = "[phone]\npublish = ['cmd/#']\ndeny = ['cmd/secret']\nsubscribe = ['cmd/#']\n";
 
@@ -115,7 +115,8 @@ broker_test!(what_clients_write_cannot_forge_a_record, |kind| {
     let _refused = Client::unwelcome(door, &Login::new(forged).user(forged).password("x"));
     let record = wait_for_record(&fleet, &[("event", "log-in"), ("decision", "refused")]);
     assert_eq!((record["who"].as_str(), record["client_id"].as_str()), (Some(forged), Some(forged)));
-    let mut client = Client::welcome(door, &phone());
+    // On a busy machine the hash of who was refused may have cost all that hashing may take for now.
+    let mut client = answered(door, &phone()).unwrap();
     let long = format!("x/{}", "\"é".repeat(20_000));
     client.publish(&Publish::to(&long).qos(1));
     let record = wait_for_record(&fleet, &[("event", "access")]);

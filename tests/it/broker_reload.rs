@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _};
 
+use citronella::snapshot::{Permissions, Snapshot};
+
 use crate::support::{Broker, Client, Conf, Door, DoorKind, Fleet, Kind, Login, Publish, Refused, Version};
 
 const SETTINGS: &str = "
@@ -270,4 +272,16 @@ broker_test!(a_broken_file_changes_nothing_and_is_cited, |kind| {
     broker.wait_for_log("reloaded: 3 device(s)");
     let (door, login) = &all[0];
     assert!(matches!(Client::unwelcome(door, login), Refused::Connack(_)));
+});
+
+broker_test!(a_setting_that_counts_from_the_next_start_on_is_told_as_that, |kind| {
+    let fleet = fleet(kind);
+    let broker = conf(kind, &fleet).start();
+    fleet.write("citronella.toml", &SETTINGS.replace("[auth]", "[auth]\nworkers = 2"));
+    broker.wait_for_log("; `[auth] workers` counts from the broker's next start on");
+    fleet.write("citronella.toml", &SETTINGS.replace("[auth]", "[auth]\nworkers = 2\nhash_budget = 100"));
+    let revision =
+        Snapshot::load(&fleet.config(), Permissions::Ignore).snapshot.unwrap().revision().to_owned();
+    broker.wait_for_revision(&revision);
+    assert_eq!(broker.log().matches("next start").count(), 1, "another change is no change of it");
 });

@@ -23,12 +23,13 @@ mod waiting;
 mod worker;
 
 use std::{
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use super::{
     Plugin,
+    counters::Counters,
     event::{AuthReply, BasicAuth, Host, Newcomer, Presented},
     locked,
 };
@@ -72,12 +73,12 @@ impl Admission {
     /// # Errors
     ///
     /// The system gives no random bytes.
-    pub(super) fn new(settings: &Settings) -> Result<Self, getrandom::Error> {
+    pub(super) fn new(settings: &Settings, counters: &Arc<Counters>) -> Result<Self, getrandom::Error> {
         Ok(Self {
             verified: Verified::new()?,
             throttle: Throttle::default(),
             budget: Budget::new(Instant::now()),
-            pool: Pool::new(settings.workers),
+            pool: Pool::new(settings.workers, counters),
             waiting: Waiting::default(),
             owners: Owners::default(),
             memory: Mutex::default(),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    super::{locked, thread},
+    super::{counters::Counters, locked, thread},
     question::Question,
     queue::Queue,
 };
@@ -36,8 +36,8 @@ pub(super) struct Pool {
     workers: usize,
 }
 
-#[derive(Default)]
 struct Shared {
+    counters: Arc<Counters>,
     queue: Mutex<Queue>,
     wake: Condvar,
     finished: Mutex<VecDeque<Finished>>,
@@ -47,8 +47,15 @@ struct Shared {
 
 impl Pool {
     /// So many threads, at least one.
-    pub(super) fn new(workers: usize) -> Self {
-        Self { shared: Arc::default(), threads: Mutex::default(), workers: workers.max(1) }
+    pub(super) fn new(workers: usize, counters: &Arc<Counters>) -> Self {
+        let shared = Shared {
+            counters: Arc::clone(counters),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            finished: Mutex::default(),
+            open: AtomicUsize::new(0),
+        };
+        Self { shared: Arc::new(shared), threads: Mutex::default(), workers: workers.max(1) }
     }
 
     /// Whether any question is open: the common case of a tick is this one load.
@@ -147,11 +154,22 @@ fn answer(shared: &Shared, question: Question, memory: &mut Memory) {
         return;
     }
     let start = Instant::now();
-    // A thread that ended by a panic would answer nobody any more.
-    let right = catch_unwind(AssertUnwindSafe(|| compute(&question, memory)));
-    let right = right.unwrap_or(Err(VerifyError::Parameters));
+    let right = guarded(&shared.counters, || compute(&question, memory));
     let finished = Finished { question, right, took: start.elapsed() };
     locked(&shared.finished).push_back(finished);
+}
+
+/// A panic is counted and lets nobody in: a thread that ended by it would answer nobody any more.
+fn guarded(
+    counters: &Counters,
+    compute: impl FnOnce() -> Result<bool, VerifyError>,
+) -> Result<bool, VerifyError> {
+    catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|payload| {
+        // Dropping the payload runs foreign code once more; a leak of a few bytes is the lesser harm.
+        std::mem::forget(payload);
+        counters.internal_errors.panics.add();
+        Err(VerifyError::Parameters)
+    })
 }
 
 /// Compares the password; a wrong one takes the time of the costliest hash in use.
@@ -179,8 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_counted_and_lets_nobody_in() {
+        let counters = Counters::default();
+        assert_eq!(guarded(&counters, || Ok(true)), Ok(true));
+        assert_eq!(counters.internal_errors.panics.value(), 0);
+        assert_eq!(guarded(&counters, || panic!("of the test")), Err(VerifyError::Parameters));
+        assert_eq!(counters.internal_errors.panics.value(), 1);
+    }
+
+    #[test]
     fn answers_come_and_the_threads_end() {
-        let pool = Pool::new(2);
+        let pool = Pool::new(2, &Arc::default());
         for number in 0..10 {
             assert!(pool.ask(question(number), false));
         }

@@ -288,6 +288,9 @@ impl Work {
             self.say(Level::Error, text);
         }
         let mut text = format!("reloaded: {}{}", describe(&new), found.unwrap_or_default());
+        if new.settings().workers != old.settings().workers {
+            text.push_str("; `[auth] workers` counts from the broker's next start on");
+        }
         // Nobody who is locked out waits for the disk: that, and the status that tells of it, come after.
         let directory = &new.settings().state_directory;
         if *directory != old.settings().state_directory && self.world.directory.claim(directory).is_ok() {
