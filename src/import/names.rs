@@ -146,11 +146,10 @@ fn possible(name: &str, word: &str) -> String {
         .rev()
         .find(|end| plain.is_char_boundary(*end));
     let plain = plain.get(..end.unwrap_or(0)).unwrap_or_default().trim();
-    if plain == "version" || ident::check_name(plain).is_err() {
-        format!("{word}-{plain}").trim_end_matches('-').to_owned()
-    } else {
-        plain.to_owned()
-    }
+    let behind_word = format!("{word}-{plain}");
+    let behind_word = behind_word.trim_end_matches(|ch: char| ch == '-' || ch.is_whitespace());
+    let possible = |name: &&str| *name != "version" && ident::check_name(name).is_ok();
+    [plain, behind_word].into_iter().find(possible).unwrap_or(word).to_owned()
 }
 
 #[cfg(test)]
@@ -166,8 +165,21 @@ mod tests {
     #[test]
     fn names_that_may_stay_do_and_the_others_get_one_each() {
         let mut renames = Renames::default();
-        let names =
-            ["a/b", "a_b", "Bob", "bob", "$x", "version", "", " ", "~", "a+b", "$-", &"é".repeat(100)];
+        let names = [
+            "a/b",
+            "a_b",
+            "Bob",
+            "bob",
+            "$x",
+            "version",
+            "",
+            " ",
+            "~",
+            "a+b",
+            "$-",
+            "$ $ & --",
+            &"é".repeat(100),
+        ];
         let given = renames.devices(names);
         assert_eq!(
             given,
@@ -183,12 +195,13 @@ mod tests {
                 "device-3",
                 "a_b-3",
                 "-",
+                "device-$ &",
                 &"é".repeat(56)
             ]
         );
         assert!(given.iter().all(|name| ident::check_name(name).is_ok()));
         let text = renames.to_toml();
-        assert_eq!(text.lines().filter(|line| line.contains(" = \"")).count(), 10, "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains(" = \"")).count(), 11, "{text}");
         let (mut again, found) = read(&text);
         assert_eq!((again.devices(names), found), (given, vec![]), "the table gives the same again");
     }
