@@ -14,6 +14,19 @@ pub const MAX_COMMON_NAME_CHARS: usize = 64;
 /// What a client without a name is called on the broker; no device can have it.
 pub const ANONYMOUS: &str = "~anonymous";
 
+/// The text without the blanks at its ends that Mosquitto takes away in its files: those of `isspace` in the C locale, which
+/// a no-break space, for one, is not.
+#[must_use]
+pub fn trim_blanks(text: &str) -> &str {
+    text.trim_matches(is_blank)
+}
+
+/// Whether `isspace` in the C locale is true of it.
+#[must_use]
+pub fn is_blank(ch: char) -> bool {
+    ch.is_ascii_whitespace() || ch == '\u{b}'
+}
+
 /// Why a text is no name for a device or a role.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum NameError {

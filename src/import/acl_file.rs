@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::mistake;
 use crate::{
     diag::{Report, Source},
+    ident::{is_blank, trim_blanks},
     topic::Filter,
 };
 
@@ -49,7 +50,7 @@ pub(super) fn parse(source: &Arc<Source>, report: &mut Report) -> AclFile {
     for (whole, number) in source.text().split_inclusive('\n').zip(1_u32..) {
         let at = start;
         start += whole.len();
-        let line = whole.trim_end_matches(|ch: char| ch.is_ascii_whitespace() || ch == '\u{b}');
+        let line = whole.trim_end_matches(is_blank);
         let mut fail = |message: String, help: &str| {
             let lead = line.len() - line.trim_start().len();
             report.push(mistake(&cited, at + lead..at + line.len(), message).help(help));
@@ -64,9 +65,11 @@ pub(super) fn parse(source: &Arc<Source>, report: &mut Report) -> AclFile {
         let (word, rest) =
             line.trim_start_matches(' ').split_once(' ').unwrap_or((line.trim_matches(' '), ""));
         match word {
-            "user" if rest.trim().is_empty() => fail("`user` without a name".into(), "write `user NAME`"),
+            "user" if trim_blanks(rest).is_empty() => {
+                fail("`user` without a name".into(), "write `user NAME`")
+            }
             "user" => {
-                let name = rest.trim();
+                let name = trim_blanks(rest);
                 let known = file.users.iter().position(|(known, ..)| known == name);
                 user = Some(known.unwrap_or_else(|| {
                     file.users.push((name.to_owned(), number, Vec::new()));
@@ -121,7 +124,7 @@ fn entry(rest: &str) -> Result<(Access, &str), Fault> {
     if rest.is_empty() {
         return Err(("a rule without a topic".into(), "write `topic read FILTER`"));
     }
-    let (access, filter) = match rest.split_once(' ').filter(|(_, filter)| !filter.trim().is_empty()) {
+    let (access, filter) = match rest.split_once(' ').filter(|(_, filter)| !trim_blanks(filter).is_empty()) {
         None => (Access::ReadWrite, rest),
         Some((word, filter)) => {
             let access = match word {
@@ -136,7 +139,7 @@ fn entry(rest: &str) -> Result<(Access, &str), Fault> {
                     ));
                 }
             };
-            (access, filter.trim())
+            (access, trim_blanks(filter))
         }
     };
     match Filter::parse(filter) {
@@ -177,6 +180,18 @@ mod tests {
         assert_eq!((&**bob, &**eve), ("bob b", "eve"));
         assert_eq!(shown(bobs), [(Access::Read, "x y", 5), (Access::Write, "/", 11)]);
         assert_eq!(shown(eves), [(Access::Deny, "e", 8), (Access::ReadWrite, "read", 9)]);
+    }
+
+    #[test]
+    fn only_blanks_of_the_broker_are_taken_away() {
+        let (file, found) = read(
+            "user eve\u{a0}\ntopic write root/#\nuser eve\u{b}\ntopic read a\u{3000}\ntopic read b\u{c}\n",
+        );
+        assert_eq!(found, [""; 0]);
+        let [(stranger, 1, everything), (eve, 3, little)] = &*file.users else { panic!("{file:?}") };
+        assert_eq!((&**stranger, &**eve), ("eve\u{a0}", "eve"));
+        assert_eq!(shown(everything), [(Access::Write, "root/#", 2)]);
+        assert_eq!(shown(little), [(Access::Read, "a\u{3000}", 4), (Access::Read, "b", 5)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Code, Note, mistake, notes};
 use crate::{
     diag::{Report, Source},
+    ident::{is_blank, trim_blanks},
     password::PasswordHash,
 };
 
@@ -30,7 +31,7 @@ pub(super) fn parse(
     for (line, number) in text.split_inclusive('\n').zip(1_u32..) {
         let at = start;
         start += line.len();
-        if line.starts_with('#') || line.trim().is_empty() {
+        if line.starts_with('#') || trim_blanks(line).is_empty() {
             continue;
         }
         // The broker swallows a leading colon.
@@ -46,10 +47,10 @@ pub(super) fn parse(
             });
             continue;
         };
-        let lead = at + colons + (name.len() - name.trim_start().len());
-        let span = lead..lead + name.trim().len();
-        let hash = rest.split(':').find(|field| !field.is_empty()).unwrap_or_default().trim();
-        let name = name.trim();
+        let lead = at + colons + (name.len() - name.trim_start_matches(is_blank).len());
+        let name = trim_blanks(name);
+        let span = lead..lead + name.len();
+        let hash = trim_blanks(rest.split(':').find(|field| !field.is_empty()).unwrap_or_default());
         if let Some(first) = seen.insert(name.to_owned(), number) {
             let message = format!("`{name}` stands here a second time, first in line {first}");
             report.push(mistake(source, span, message).help("keep one of the two lines"));

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 use super::PasswordHash;
 use crate::{
     diag::{self, Code, Diagnostic, Report, Source},
-    ident,
+    ident::{self, is_blank, trim_blanks},
 };
 
 /// Somebody who has a hash.
@@ -34,7 +34,7 @@ pub fn parse(path: &Path, text: &str, report: &mut Report) -> (Arc<Source>, Vec<
     for line in text.split_inclusive('\n') {
         let at = start;
         start += line.len();
-        if line.starts_with('#') || line.trim().is_empty() {
+        if line.starts_with('#') || trim_blanks(line).is_empty() {
             continue;
         }
         match entry(&source, at, line) {
@@ -70,8 +70,8 @@ fn entry(source: &Arc<Source>, at: usize, line: &str) -> Result<User, Box<Diagno
         ));
     };
     let span = trimmed(at, name);
-    let hash = rest.split(':').next().unwrap_or_default().trim();
-    let name = name.trim();
+    let hash = trim_blanks(rest.split(':').next().unwrap_or_default());
+    let name = trim_blanks(name);
     ident::check_name(name).map_err(|error| {
         Box::new(
             Diagnostic::error(
@@ -94,8 +94,8 @@ fn entry(source: &Arc<Source>, at: usize, line: &str) -> Result<User, Box<Diagno
 
 /// The bytes of `part`, which starts at `at`, without outer blanks; at least one where there are any.
 fn trimmed(at: usize, part: &str) -> Range<usize> {
-    let start = at + (part.len() - part.trim_start().len());
-    start..(start + part.trim().len())
+    let start = at + (part.len() - part.trim_start_matches(is_blank).len());
+    start..(start + trim_blanks(part).len())
 }
 
 /// What stands where hashes do, and whatever else looks like one, replaced by as many asterisks, so that no cited line
@@ -135,6 +135,10 @@ mod tests {
         let (users, found) = read(&format!("#a:{HASH}\n\n b :  {HASH} \r\nc:{HASH}:ignored\n"));
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(users, ["b", "c"]);
+
+        let (users, found) = read(&format!("d\u{a0}:{HASH}\n\u{3000}e:{HASH}\n\tf\u{b}:{HASH}\n"));
+        assert_eq!(users, ["f"], "whose blank is none of the broker's is somebody else");
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]

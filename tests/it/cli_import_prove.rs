@@ -28,6 +28,10 @@ user a+b
 topic read home/#
 user Alice
 topic read {home}/#
+user eve\u{a0}
+topic write root/#
+user eve
+topic read x\u{a0}
 
 pattern write devices/%u/+
 pattern read cmd/%u/#
