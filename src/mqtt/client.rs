@@ -19,6 +19,8 @@ pub struct Client<S> {
     unread: Vec<u8>,
     /// Messages that came while something else was waited for.
     messages: VecDeque<Message>,
+    /// Whether such messages are kept.
+    keeps: bool,
     last_id: u16,
 }
 
@@ -42,6 +44,7 @@ impl<S: Read + Write> Client<S> {
             version: connect.version,
             unread: Vec::new(),
             messages: VecDeque::new(),
+            keeps: true,
             last_id: 0,
         };
         client.send(&packet::connect(connect)?)?;
@@ -51,6 +54,11 @@ impl<S: Read + Write> Client<S> {
             Packet::Disconnect(code) => Err(MqttError::Disconnected(code)),
             _ => Err(UNASKED),
         }
+    }
+
+    /// Lets go of messages that come while something else is waited for, however many there are.
+    pub fn ignore_messages(&mut self) {
+        self.keeps = false;
     }
 
     /// The stream, to change its timeouts.
@@ -181,7 +189,9 @@ impl<S: Read + Write> Client<S> {
                     1 => self.send(&packet::ack(4, message.id)?)?,
                     _ => self.send(&packet::ack(5, message.id)?)?,
                 }
-                self.messages.push_back(message);
+                if self.keeps {
+                    self.messages.push_back(message);
+                }
             }
             // A QoS 2 message is complete.
             Packet::Ack { kind: 6, id, .. } => self.send(&packet::ack(7, id)?)?,

@@ -9,6 +9,7 @@
 mod cause;
 mod client_faults;
 mod identity;
+mod patience;
 mod server_faults;
 mod target;
 mod tls;
@@ -30,6 +31,7 @@ use crate::{
 
 pub use cause::Cause;
 pub use identity::{Identity, IdentityError};
+use patience::{Patience, Patient};
 pub use target::{Target, TargetError};
 pub use tls::Negotiated;
 
@@ -110,8 +112,10 @@ pub fn probe(question: &Question) -> Answer {
 fn go(question: &Question, answer: &mut Answer) -> Result<(), Cause> {
     let address = connect(question, answer)?.0;
     if !question.target.tls {
-        let stream = open(question, address)?;
-        return converse(question, stream, answer).map_err(|cause| {
+        let failed = |error| server_faults::no_connection(&question.target, Some(&error));
+        let stream = Patient::connect(address, question.timeout).map_err(failed)?;
+        let patience = stream.patience();
+        return converse(question, (stream, patience), answer).map_err(|cause| {
             let says_nothing = matches!(cause.code, "closed" | "no-mqtt" | "no-answer" | "no-websocket");
             if says_nothing && !tls::describe(question, address).chain.is_empty() {
                 server_faults::tls_needed(question, cause.observed)
@@ -151,7 +155,7 @@ fn go(question: &Question, answer: &mut Answer) -> Result<(), Cause> {
     answer.tls = Some(stream.negotiated.clone());
     answer.certificate_asked = config.asked();
     answer.certificate_shown = config.asked() && question.identity.is_some();
-    converse(question, stream.stream, answer).map_err(|cause| match cause.alert {
+    converse(question, (stream.stream, stream.patience), answer).map_err(|cause| match cause.alert {
         Some(alert) => client_faults::alert(question, alert, config.asked()),
         None => cause,
     })?;
@@ -179,25 +183,25 @@ fn connect(question: &Question, answer: &mut Answer) -> Result<(SocketAddr, TcpS
     Err(server_faults::no_connection(&question.target, failed.as_ref()))
 }
 
-fn open(question: &Question, address: SocketAddr) -> Result<TcpStream, Cause> {
-    let failed = |error: std::io::Error| server_faults::no_connection(&question.target, Some(&error));
-    let stream = TcpStream::connect_timeout(&address, question.timeout).map_err(failed)?;
-    stream.set_read_timeout(Some(question.timeout)).map_err(failed)?;
-    stream.set_write_timeout(Some(question.timeout)).map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
-    Ok(stream)
-}
-
 /// Talks, in frames if that is asked for.
-fn converse<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) -> Result<(), Cause> {
+fn converse<S: Read + Write>(
+    question: &Question,
+    (stream, patience): (S, Patience),
+    answer: &mut Answer,
+) -> Result<(), Cause> {
+    patience.next_step();
     match question.target.path {
-        Some(_) => talk(question, websocket::open(question, stream)?, answer),
-        None => talk(question, stream, answer),
+        Some(_) => talk(question, (websocket::open(question, stream)?, patience), answer),
+        None => talk(question, (stream, patience), answer),
     }
 }
 
 /// Logs in and asks.
-fn talk<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) -> Result<(), Cause> {
+fn talk<S: Read + Write>(
+    question: &Question,
+    (stream, patience): (S, Patience),
+    answer: &mut Answer,
+) -> Result<(), Cause> {
     let version = Version::V5;
     let secure = question.target.tls || answer.address.is_some_and(|address| address.ip().is_loopback());
     let password = question.password.as_ref().filter(|_| secure).map(Secret::expose);
@@ -208,6 +212,7 @@ fn talk<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) ->
         password,
         keep_alive_s: 30,
     };
+    patience.next_step();
     let mut client = match Client::connect(stream, &login) {
         Ok(Connected::Yes(client)) => client,
         Ok(Connected::No(code)) => {
@@ -217,8 +222,10 @@ fn talk<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) ->
         Err(error) => return Err(client_faults::closed(question, &error)),
     };
     answer.login = Some(Reply { version, code: 0 });
+    client.ignore_messages();
     let mut refused = None;
     if let Some(filter) = &question.subscribe {
+        patience.next_step();
         let codes =
             client.subscribe(&[filter], 0).map_err(|error| client_faults::ended(question, filter, &error))?;
         let code = codes.first().copied().unwrap_or(0x80);
@@ -228,6 +235,7 @@ fn talk<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) ->
         }
     }
     if let Some(topic) = &question.publish {
+        patience.next_step();
         let code =
             client.publish(topic, b"").map_err(|error| client_faults::ended(question, topic, &error))?;
         answer.publish = Some(Reply { version, code });
@@ -236,6 +244,7 @@ fn talk<S: Read + Write>(question: &Question, stream: S, answer: &mut Answer) ->
         }
     }
     // Whoever asked nothing has still to see that the session lives: a certificate may be judged late.
+    patience.next_step();
     client.ping().map_err(|error| client_faults::closed(question, &error))?;
     let _: Result<(), MqttError> = client.disconnect();
     refused.map_or(Ok(()), Err)

@@ -22,7 +22,11 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{Question, since};
+use super::{
+    Question,
+    patience::{Patience, Patient},
+    since,
+};
 use crate::doctor::Cert;
 
 /// What both sides agreed on.
@@ -48,7 +52,8 @@ pub(super) struct Seen {
 
 /// A stream over which MQTT can be spoken.
 pub(super) struct Secured {
-    pub(super) stream: StreamOwned<ClientConnection, TcpStream>,
+    pub(super) stream: StreamOwned<ClientConnection, Patient>,
+    pub(super) patience: Patience,
     pub(super) negotiated: Negotiated,
 }
 
@@ -123,10 +128,8 @@ fn secure(question: &Question, address: SocketAddr, config: &Arc<ClientConfig>) 
     let name = ServerName::try_from(question.target.host.clone())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-    let mut socket = TcpStream::connect_timeout(&address, question.timeout)?;
-    socket.set_read_timeout(Some(question.timeout))?;
-    socket.set_write_timeout(Some(question.timeout))?;
-    socket.set_nodelay(true)?;
+    let mut socket = Patient::connect(address, question.timeout)?;
+    let patience = socket.patience();
     let start = Instant::now();
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;
@@ -145,7 +148,7 @@ fn secure(question: &Question, address: SocketAddr, config: &Arc<ClientConfig>) 
         full,
         resumed: None,
     };
-    Ok(Secured { stream: StreamOwned::new(connection, socket), negotiated })
+    Ok(Secured { stream: StreamOwned::new(connection, socket), patience, negotiated })
 }
 
 /// The broker's alert in an error of the stream.

@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use crate::{
@@ -100,6 +101,38 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A port that answers each connection with `first`, goes on with `again` many times a second, and hangs up after half a
+/// minute.
+fn port_that_goes_on(first: &'static [u8], again: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let _ = stream.write_all(first);
+                for _ in 0..600 {
+                    thread::sleep(Duration::from_millis(50));
+                    if stream.write_all(again).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_step_ends_in_time_however_much_the_other_side_says() {
+    let a_long_connack = port_that_goes_on(b"\x20\xff\xff\x3f", b"\0");
+    let messages = port_that_goes_on(b"\x20\x03\0\0\0", b"\x30\x04\0\x01a\0");
+    for address in [a_long_connack, messages] {
+        let said = probe(&format!("mqtt://{address}"), &["--timeout", "1"]);
+        assert_eq!(said["cause"]["code"], "no-answer", "{said:#}");
     }
 }
 
