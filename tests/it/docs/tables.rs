@@ -21,6 +21,7 @@ fn rows(heading: &str, count: usize) -> Vec<String> {
 const SETTINGS: &str = r#"version = 1
 
 [auth]
+hash_budget = 1000
 password_file = "passwd"
 
 [roles.mine]
