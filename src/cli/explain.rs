@@ -58,7 +58,8 @@ pub(crate) struct Arguments {
         conflicts_with_all = ["device", "client_id", "who", "qos", "retain", "payload_size"]
     )]
     batch: bool,
-    /// Client identifier that asks; the device's name unless given
+    /// Client identifier that asks; the device's name unless given. Whether it may have that identifier is decided when it
+    /// connects, not here
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// QoS of the message that is published
