@@ -283,8 +283,18 @@ impl<'r> Reader<'r> {
                 priority: self.priority(value, raw.priority),
                 allow: raw.allow,
             };
-            if acls.iter().all(|known| (known.kind, &known.topic) != (acl.kind, &acl.topic)) {
-                acls.push(acl);
+            match acls.iter().find(|known| (known.kind, &known.topic) == (acl.kind, &acl.topic)) {
+                None => acls.push(acl),
+                Some(twin) if (twin.allow, twin.priority) == (acl.allow, acl.priority) => {}
+                // 2.0.11 obeys the one of higher priority, 2.0.21 and 2.1 the first; no tool of theirs writes a second.
+                Some(twin) => self.blame(
+                    self.offset(value),
+                    format!(
+                        "another entry for `{}` stands in line {}, and releases of Mosquitto differ in which they obey; \
+                         keep one",
+                        acl.topic, twin.line
+                    ),
+                ),
             }
         }
         acls.sort_by_key(|acl| -acl.priority);

@@ -177,6 +177,10 @@ fn mistakes_in_json_have_lines_and_show_no_hash() {
             "{\"clients\":[\n{\"username\":\"a\",\"roles\":[{\"rolename\":\"r\",\"priority\":100001}]}]}",
             "dynsec.json:2:",
         ),
+        (
+            "{\"roles\":[{\"rolename\":\"a\",\"acls\":[\n{\"acltype\":\"publishClientSend\",\"topic\":\"a/#\",\"allow\":true},\n{\"acltype\":\"publishClientSend\",\"topic\":\"a/#\",\"priority\":10}]}]}",
+            "dynsec.json:3:1: error: another entry for `a/#` stands in line 2",
+        ),
         ("[]", "dynsec.json:1:"),
     ] {
         home.write("dynsec.json", text);
