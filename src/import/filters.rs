@@ -123,8 +123,13 @@ fn read(
                     if holes < 2 {
                         Some(text)
                     } else {
+                        if effect == Effect::Deny {
+                            // A client id may have a `/` in it, so that the text may be several levels.
+                            levels.push("#".to_owned());
+                            return (Some(levels.join("/")), Some(Trouble::TwoPlaceholders));
+                        }
                         trouble = Some(Trouble::TwoPlaceholders);
-                        (effect == Effect::Deny).then(|| "+".to_owned())
+                        None
                     }
                 }
             }
@@ -212,10 +217,17 @@ pub(super) fn intersection(one: &str, other: &str) -> Option<String> {
     Some(levels.join("/"))
 }
 
-/// The filter with `+` for each level that has a placeholder, to tell which topics are meant.
+/// The filter with `+` for each level that has a placeholder, to tell which topics are meant. Of two placeholders side
+/// by side the text may be several levels.
 pub(super) fn widened(filter: &str) -> String {
-    let levels: Vec<&str> =
-        filter.split('/').map(|level| if has_hole(level) { "+" } else { level }).collect();
+    let mut levels: Vec<&str> = Vec::new();
+    for level in filter.split('/') {
+        if fill(level, For::Everybody).1 > 1 {
+            levels.push("#");
+            break;
+        }
+        levels.push(if has_hole(level) { "+" } else { level });
+    }
     levels.join("/")
 }
 
@@ -240,7 +252,9 @@ mod tests {
             deny("a/dev-%u"),
             (vec!["a/dev-{device}".into(), "a/dev-%u".into()], Some(Trouble::Releases))
         );
-        assert_eq!(deny("a/%u-%c").0, ["a/+", "a/%u-%c"]);
+        assert_eq!(deny("a/%u-%c/b").0, ["a/#", "a/%u-%c/b"]);
+        assert_eq!(widened("a/%u-%c/b"), "a/#");
+        assert_eq!(widened("a/%u/x%c"), "a/+/+");
         assert_eq!(allow("{x}/%u", both, everybody), ["{{x}}/{device}"]);
     }
 

@@ -283,7 +283,7 @@ pub(super) fn describe(trouble: Trouble, effect: Effect) -> (Code, &'static str)
             (Code::TwoPlaceholders, "is left out: a level here holds one placeholder")
         }
         (Trouble::TwoPlaceholders, Effect::Deny) => {
-            (Code::TwoPlaceholders, "denies more: a level here holds one placeholder, so that it became `+`")
+            (Code::TwoPlaceholders, "denies more: a level here holds one placeholder, so that `#` stands for it and what follows")
         }
         (Trouble::Unusable, _) => (Code::UnusableFilter, "is left out: no topic here can match it"),
     }

@@ -58,12 +58,16 @@ pub(super) fn draft(
         draft.roles.push((new.clone(), block));
     }
     rules.note_order();
+    rules.note_shared();
     draft.own_client_ids = !parsed.clients.is_empty()
         && parsed
             .clients
             .iter()
             .zip(&devices)
             .all(|(client, device)| client.client_id.as_ref() == Some(device));
+    if draft.own_client_ids {
+        rules.note_own_client_ids();
+    }
     for (index, (client, device)) in parsed.clients.iter().zip(&devices).enumerate() {
         let mut block = Block::default();
         block.remarks.push(format!("{name}:{}: client {}", client.line, client.username));

@@ -95,6 +95,8 @@ codes! {
     WildcardSubscriptions = "wildcard-subscriptions",
     /// What is subscribed to and not delivered.
     NeverDelivered = "never-delivered",
+    /// A rule about shared subscriptions, which are allowed here where their filter is.
+    SharedSubscriptions = "shared-subscriptions",
     /// A client that may only use one client id.
     ClientId = "client-id",
     /// A client that is disabled.

@@ -85,7 +85,7 @@ pub(super) fn settings(draft: &Draft) -> String {
         Visible(&draft.origin)
     );
     if draft.own_client_ids {
-        text.push_str("# Each client was bound to a client id that is its own name.\n[identity]\nclient_id = \"device\"\n\n");
+        text.push_str("# Each client was bound to the client id that is its name; this allows `NAME-…` and the like as well.\n[identity]\nclient_id = \"device\"\n\n");
     }
     text.push_str(
         "# As the source did: a subscription that is wider than the rules is accepted, and what it brings is filtered.\n\

@@ -195,6 +195,37 @@ fn mistakes_in_json_have_lines_and_show_no_hash() {
     }
 }
 
+/// dynamic-security compares `$share/GROUP/FILTER` as it is spelled; here the filter in it counts.
+#[test]
+fn shared_subscriptions_are_told_where_they_are_allowed_or_lost() {
+    let home = Home::empty();
+    let import = |acls: &str| {
+        home.write("dynsec.json", format!("{{\"roles\":[{{\"rolename\":\"r\",\"acls\":[\n{acls}\n]}}]}}"));
+        let told = home.ok(&["import", "--dynsec", "dynsec.json", "--output", "out", "--force"]);
+        (told, home.read("out/citronella.toml"))
+    };
+    let acl = |kind: &str, topic: &str, allow: bool| {
+        format!("{{\"acltype\":\"{kind}\",\"topic\":\"{topic}\",\"allow\":{allow}}}")
+    };
+    let denied = [
+        acl("subscribePattern", "$share/#", false),
+        acl("subscribePattern", "a/#", true),
+        acl("subscribeLiteral", "$share/g/c", true),
+    ];
+    let (told, settings) = import(&denied.join(",\n"));
+    for line in [
+        "dynsec.json:2: [shared-subscriptions] `deny subscribePattern $share/#` is left out",
+        "dynsec.json:3: [shared-subscriptions] `allow subscribePattern a/#` and others like it did not",
+        "dynsec.json:4: [shared-subscriptions] `allow subscribeLiteral $share/g/c` is left out: allow its filter",
+    ] {
+        assert!(told.contains(line), "{line} is not in {told}");
+    }
+    assert!(settings.contains("subscribe = [\n    \"a/#\","), "{settings}");
+    assert!(!told.contains("[no-effect]") && !settings.contains("\"$share"), "{told}{settings}");
+    let (told, _) = import(&acl("publishClientSend", "a/#", true));
+    assert!(!told.contains("[shared-subscriptions]"), "{told}");
+}
+
 #[test]
 fn clients_bound_to_their_own_names_stay_bound() {
     let home = Home::empty();
@@ -211,7 +242,7 @@ fn clients_bound_to_their_own_names_stay_bound() {
         settings.contains("client_id = \"device\"") && !devices.contains("disabled"),
         "{settings}{devices}"
     );
-    assert!(!told.contains("[client-id]"), "{told}");
+    assert!(told.contains("dynsec.json:1: [client-id] each client was bound"), "{told}");
     let (told, settings, devices) = import(&[client("a", "a"), client("b", "x")].join(","), &[]);
     assert!(
         !settings.contains("client_id") && devices.matches("state = \"disabled\"").count() == 2,

@@ -8,7 +8,7 @@ use super::{
     },
     Block, Code, For, Key, Loss, Meaning, Note, Order, Rule,
 };
-use crate::policy::Effect;
+use crate::{policy::Effect, topic::SHARE};
 
 pub(super) struct Rules<'f> {
     pub(super) file: &'f Dynsec,
@@ -20,7 +20,7 @@ pub(super) struct Rules<'f> {
 
 /// Entries that are asked for one thing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Asked {
+pub(super) enum Asked {
     Send,
     Receive,
     Subscribe,
@@ -29,7 +29,7 @@ enum Asked {
 impl Asked {
     const ALL: [Self; 3] = [Self::Send, Self::Receive, Self::Subscribe];
 
-    fn of(kind: AclType) -> Option<Self> {
+    pub(super) fn of(kind: AclType) -> Option<Self> {
         match kind {
             AclType::Send => Some(Self::Send),
             AclType::Receive => Some(Self::Receive),
@@ -68,7 +68,7 @@ impl<'f> Rules<'f> {
     }
 
     /// Whether a pattern that begins with a wildcard may cover what begins with `$`, as it does in 2.0.
-    fn hides_nothing(&self) -> bool {
+    pub(super) fn hides_nothing(&self) -> bool {
         self.meaning != Meaning::V2_1
     }
 
@@ -155,6 +155,13 @@ impl<'f> Rules<'f> {
     }
 
     fn denial(&mut self, (role, acl): (usize, &Acl), asked: Asked, (block, subject): (&mut Block, For<'_>)) {
+        if asked == Asked::Subscribe && is_shared(acl) {
+            let message = format!(
+                "`{}` is left out: here a shared subscription is allowed where its filter is, which no rule can refuse",
+                shown(acl)
+            );
+            return self.note((Code::SharedSubscriptions, acl.line), message, Vec::new());
+        }
         if self.is_wild_literal(role, acl) {
             let message = format!(
                 "`{}` is left out: it denied this spelling of the filter, and others brought the same",
@@ -203,6 +210,13 @@ impl<'f> Rules<'f> {
     }
 
     fn subscribed(&mut self, (role, acl): (usize, &Acl), (block, subject): (&mut Block, For<'_>)) {
+        if is_shared(acl) {
+            let message = format!(
+                "`{}` is left out: allow its filter instead, without `$share` and the group, and both are allowed",
+                shown(acl)
+            );
+            return self.note((Code::SharedSubscriptions, acl.line), message, vec![loss(acl, None)]);
+        }
         if self.is_refused(role, acl) {
             return;
         }
@@ -355,6 +369,11 @@ impl<'f> Rules<'f> {
     }
 }
 
+/// Whether it is about `$share/GROUP/FILTER`, which the plugin compares as it is spelled.
+pub(super) fn is_shared(acl: &Acl) -> bool {
+    acl.topic.split('/').next() == Some(SHARE)
+}
+
 /// Whether the allow brings all that the denied filter would have brought, by another spelling.
 fn is_only_spelled(deny: &Acl, allow: &Acl) -> bool {
     let wild = deny.kind == AclType::SubscribeLiteral && deny.topic.contains(['+', '#']);
@@ -372,6 +391,6 @@ fn loss(acl: &Acl, who: Option<&str>) -> Loss {
     }
 }
 
-fn shown(acl: &Acl) -> String {
+pub(super) fn shown(acl: &Acl) -> String {
     format!("{} {} {}", if acl.allow { "allow" } else { "deny" }, acl.kind.word(), acl.topic)
 }

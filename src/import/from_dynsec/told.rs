@@ -1,6 +1,10 @@
 //! What is said of clients, groups and names.
 
-use super::{super::dynsec::Client, Code, Loss, Rules};
+use super::{
+    Code, Loss, Rules,
+    super::dynsec::{Acl, Client},
+    rules::{Asked, is_shared, shown},
+};
 
 impl Rules<'_> {
     pub(super) fn note_binding(&mut self, client: &Client, id: &str, disabled: bool) {
@@ -19,6 +23,32 @@ impl Rules<'_> {
             receive: true,
         });
         self.note((Code::ClientId, client.line), message, if disabled { all.to_vec() } else { Vec::new() });
+    }
+
+    /// Who had a client id of its own may use a few more.
+    pub(super) fn note_own_client_ids(&mut self) {
+        let Some(client) = self.file.clients.first() else { return };
+        let message = "each client was bound to the client id that is its name; here to that and to those that go on \
+                       after it with `:`, `-`, `_`, `.` or `/`";
+        self.note((Code::ClientId, client.line), message.to_owned(), Vec::new());
+    }
+
+    /// Subscriptions are allowed by an entry that says nothing of shared ones, which the plugin compares as spelled.
+    pub(super) fn note_shared(&mut self) {
+        let file = self.file;
+        let subscribes = |acl: &&Acl| acl.allow && Asked::of(acl.kind) == Some(Asked::Subscribe);
+        // In 2.0 what begins with a wildcard covers what begins with `$`.
+        let covers = |acl: &Acl| is_shared(acl) || self.hides_nothing() && acl.topic.starts_with(['+', '#']);
+        let entries = file.roles.iter().flat_map(|role| &role.acls);
+        let first = entries.filter(subscribes).find(|acl| !covers(acl));
+        if let Some(acl) = first.filter(|_| !file.defaults.subscribe) {
+            let message = format!(
+                "`{}` and others like it did not allow shared subscriptions (`$share/GROUP/FILTER`); here those of what \
+                 they allow are allowed too",
+                shown(acl)
+            );
+            self.note((Code::SharedSubscriptions, acl.line), message, Vec::new());
+        }
     }
 
     /// Names that nothing bears; the plugin skips them.
