@@ -282,9 +282,10 @@ pub(super) fn describe(trouble: Trouble, effect: Effect) -> (Code, &'static str)
         (Trouble::TwoPlaceholders, Effect::Allow) => {
             (Code::TwoPlaceholders, "is left out: a level here holds one placeholder")
         }
-        (Trouble::TwoPlaceholders, Effect::Deny) => {
-            (Code::TwoPlaceholders, "denies more: a level here holds one placeholder, so that `#` stands for it and what follows")
-        }
+        (Trouble::TwoPlaceholders, Effect::Deny) => (
+            Code::TwoPlaceholders,
+            "denies more: a level here holds one placeholder, so that `#` stands for it and what follows",
+        ),
         (Trouble::Unusable, _) => (Code::UnusableFilter, "is left out: no topic here can match it"),
     }
 }

@@ -200,7 +200,10 @@ fn mistakes_in_json_have_lines_and_show_no_hash() {
 fn shared_subscriptions_are_told_where_they_are_allowed_or_lost() {
     let home = Home::empty();
     let import = |acls: &str| {
-        home.write("dynsec.json", format!("{{\"roles\":[{{\"rolename\":\"r\",\"acls\":[\n{acls}\n]}}]}}"));
+        home.write(
+            "dynsec.json",
+            format!("{{\"defaultACLAccess\":{{\"publishClientReceive\":true}},\"roles\":[{{\"rolename\":\"r\",\"acls\":[\n{acls}\n]}}]}}"),
+        );
         let told = home.ok(&["import", "--dynsec", "dynsec.json", "--output", "out", "--force"]);
         (told, home.read("out/citronella.toml"))
     };

@@ -1,8 +1,8 @@
 //! What is said of clients, groups and names.
 
 use super::{
-    Code, Loss, Rules,
     super::dynsec::{Acl, Client},
+    Code, Loss, Rules,
     rules::{Asked, is_shared, shown},
 };
 
