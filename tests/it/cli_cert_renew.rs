@@ -131,7 +131,11 @@ fn what_is_offered_to_try_does_nothing() {
 fn the_same_key_needs_no_key_to_be_carried() {
     let home = with_lamp(&[]);
     let key = home.read("lamp/lamp.key");
-    home.ok(&["cert", "renew", "lamp", "--same-key", "--force"]);
+    let told = home.ok(&["cert", "renew", "lamp", "--same-key", "--force"]);
+    assert!(
+        told.contains("not the key\nOn the device, beside its lamp.key, try them:\n\n  mosquitto_pub "),
+        "{told}"
+    );
     assert!(!home.path("lamp/lamp.key").exists());
     let public = |arguments: &[&str]| accepts(run("openssl", arguments));
     home.write("old.key", key);

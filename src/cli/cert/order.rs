@@ -225,24 +225,37 @@ pub(crate) struct Delivered {
     connect: String,
     #[serde(skip)]
     certificate: NewCertificate,
+    /// Whether the key is in the folder, and what it is called there or on the device.
+    #[serde(skip)]
+    has_key: bool,
+    #[serde(skip)]
+    key: PathBuf,
 }
 
 impl fmt::Display for Delivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}: certificate (until {}), key, and the authority's certificate",
-            self.folder.display(),
-            self.not_after
-        )?;
-        write!(f, "Where the broker runs, try it:\n\n  cd {} && {}", shell::path(&self.folder), self.connect)
+        let (folder, end) = (self.folder.display(), &self.not_after);
+        if self.has_key {
+            writeln!(f, "{folder}: certificate (until {end}), key, and the authority's certificate")?;
+            let folder = shell::path(&self.folder);
+            write!(f, "Where the broker runs, try it:\n\n  cd {folder} && {}", self.connect)
+        } else {
+            writeln!(f, "{folder}: certificate (until {end}) and the authority's certificate, not the key")?;
+            let key = self.key.display();
+            write!(f, "On the device, beside its {key}, try them:\n\n  {}", self.connect)
+        }
     }
 }
 
 impl Delivered {
     fn new(name: &DeviceName, folder: PathBuf, entry: &Entry, connect: Try<'_>) -> Result<Self, Failure> {
         let certificate = listing(entry)?;
+        let key = PathBuf::from(bundle::folder_name(name)).with_added_extension("key");
+        // The folder may be the owner's alone.
+        let _rights = Rights::to_read(&folder)?;
         Ok(Self {
+            has_key: folder.join(&key).exists(),
+            key,
             device: name.to_string(),
             folder,
             serial: entry.serial.clone(),
