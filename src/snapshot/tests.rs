@@ -256,6 +256,12 @@ fn the_revision_changes_with_any_file_and_only_then() {
 }
 
 #[test]
+fn a_revision_is_the_same_on_every_machine() {
+    let folder = Folder::new("version = 1\n", "version = 1\n");
+    assert_eq!(folder.snapshot().revision(), "71ddb2f659be", "32-bit systems count in fewer bytes");
+}
+
+#[test]
 fn a_client_id_belongs_to_the_longest_name_it_begins_with() {
     let devices = "version = 1\n[pump]\n[pump-1]\n[\"a b\"]\n[\"pump-1.x\"]\n";
     let snapshot = Folder::new("version = 1\n", devices).snapshot();

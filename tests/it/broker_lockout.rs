@@ -161,6 +161,8 @@ broker_test!(who_is_locked_out_while_away_is_given_nothing, |kind| {
             change(&broker, &fleet, lost);
             assert!(matches!(writer.publish(&Publish::to("to/lost").payload(secret)), 0 | 0x10));
         }
+        // Who comes while the name is still to be closed is closed with it.
+        broker.wait_for_kicks();
         change(&broker, &fleet, WELCOME);
         for (door, login) in &all {
             let mut client = Client::welcome(door, login);
