@@ -198,6 +198,8 @@ broker_test!(what_the_registry_says_of_a_device_counts_beside_its_certificate, |
     // Without [roles.quarantine] there is nothing left for it.
     fleet.write("citronella.toml", &SETTINGS.replace("[roles.quarantine]", "[roles.other]"));
     broker.reload();
+    jailed.ended();
+    broker.wait_for_kicks();
     let mut jailed = Client::welcome(&of("jailed"), &login);
     assert_eq!((jailed.subscribe("jail/jailed"), jailed.subscribe("who/jailed")), (0x87, 0x87));
 });
