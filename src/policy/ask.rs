@@ -56,3 +56,15 @@ impl fmt::Display for Action {
         f.write_str(word)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_shown_as_they_are_written() {
+        for (word, action) in Action::WORDS {
+            assert_eq!(action.to_string(), word);
+        }
+    }
+}

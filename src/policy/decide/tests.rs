@@ -46,6 +46,11 @@ fn publish(topic: &str) -> Request<'_> {
 use Effect::{Allow, Deny};
 
 #[test]
+fn an_action_that_both_sets_have_is_in_them_together() {
+    assert_eq!(SUBSCRIBE.and(HIDE), SUBSCRIBE);
+}
+
+#[test]
 fn an_allow_names_its_rule() {
     let rules = [(Allow, PUBLISH, "sensors/{device}/#"), (Allow, PUBLISH, "#")];
     assert_eq!(

@@ -33,8 +33,13 @@ fn role(rules: Rules<'_>) -> Arc<Block> {
 
 /// What `lamp` of the role `sensor` with the attribute `room = "hall"` is told; nothing for what is allowed.
 fn help_of(blocks: &[Arc<Block>], request: Request<'_>) -> Option<String> {
+    help_in("hall", blocks, request)
+}
+
+/// The same of another room.
+fn help_in(room: &str, blocks: &[Arc<Block>], request: Request<'_>) -> Option<String> {
     let index = Index::compile(blocks);
-    let attributes = Attributes::new([("room".to_owned(), "hall".to_owned())]);
+    let attributes = Attributes::new([("room".to_owned(), room.to_owned())]);
     let subject = Subject { device: Some("lamp"), client_id: "id/1", attributes: &attributes };
     let policy = Policy::new(Some(&index), None, WideSubscribe::Strict);
     policy.decide(&subject, &request).help(Some("sensor"))
@@ -71,6 +76,17 @@ fn a_filter_that_is_too_wide_is_told_the_widest_that_are_not() {
     );
     let many = ["a/1", "a/2", "a/3", "a/4"].map(|filter| (Allow, SUBSCRIBE, filter));
     assert_eq!(told(&many, subscribe("a/#")), "it may subscribe to `a/1`, `a/2`, `a/3` and others instead");
+    assert_eq!(told(&many[..3], subscribe("a/#")), "it may subscribe to `a/1`, `a/2`, `a/3` instead");
+}
+
+#[test]
+fn rules_that_allow_no_subscription_do_not_use_the_search_up() {
+    let texts: Vec<String> = (0..LOOKED_AT).map(|number| format!("a/{number}")).collect();
+    for (effect, actions) in [(Allow, PUBLISH), (Deny, SUBSCRIBE)] {
+        let mut rules: Vec<_> = texts.iter().map(|text| (effect, actions, text.as_str())).collect();
+        rules.push((Allow, SUBSCRIBE, "a/own"));
+        assert_eq!(told(&rules, subscribe("a/#")), "it may subscribe to `a/own` instead");
+    }
 }
 
 #[test]
@@ -89,11 +105,22 @@ fn what_no_rule_allows_is_told_the_rule_and_its_place() {
         told(&rules, Request::Receive { topic: "a\"\u{1b}\\" }),
         r#"a rule such as `subscribe = ["a\"\U0000001b\\"]` of device lamp would allow it"#
     );
+    // A value that cannot stand in a topic fills nothing.
+    assert_eq!(
+        help_in("+", &[role(&rules)], subscribe("lamp/+")).unwrap(),
+        "a rule such as `subscribe = [\"{device}/+\"]` in role sensor would allow it"
+    );
     // A block whose limits the message breaks is no place for it.
     let limits = Limits { max_qos: Some(1), ..Limits::default() };
     let narrow = [block(Owner::Role("sensor".into()), limits, &rules)];
     let told = help_of(&narrow, publish("sensors/lamp/temp")).unwrap();
     assert!(told.contains("of device lamp"), "{told}");
+    for (max_payload, place) in [(10, "of device lamp"), (11, "in role sensor")] {
+        let limits = Limits { max_payload: Some(max_payload), ..Limits::default() };
+        let sized = [block(Owner::Role("sensor".into()), limits, &rules)];
+        let told = help_of(&sized, publish("sensors/lamp/temp")).unwrap();
+        assert!(told.contains(place), "{told}");
+    }
     let own = block(Owner::Device("lamp".into()), limits, &[]);
     assert_eq!(help_of(&[Arc::clone(&narrow[0]), own], publish("sensors/lamp/temp")), None);
 }
