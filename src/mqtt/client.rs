@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{Read, Write},
+    io::{self, Read, Write},
 };
 
 use super::{
@@ -207,7 +207,10 @@ impl<S: Read + Write> Client<S> {
                 return Ok(packet);
             }
             let mut buffer = [0; 4096];
-            let length = self.stream.read(&mut buffer)?;
+            let length = match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             match buffer.get(..length) {
                 Some(bytes) if !bytes.is_empty() => self.unread.extend(bytes),
                 _ => return Err(MqttError::Closed),

@@ -66,8 +66,14 @@ impl Patient {
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.patience.left()?))?;
-        self.socket.read(buffer)
+        loop {
+            self.socket.set_read_timeout(Some(self.patience.left()?))?;
+            match self.socket.read(buffer) {
+                // Linux ends a read that has a time limit when the process is continued after a stop (signal(7)).
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! given wrongly.
 
 use std::{
+    fs,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -9,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     probe_causes::{Scene, probe, text},
-    support::{Authority, Broker, Cmd, Credential, DoorKind, Fleet, wait_for},
+    support::{Authority, Broker, Cmd, Credential, DoorKind, Fleet, Outcome, wait_for},
 };
 
 broker_test!(over_websockets_it_is_the_same_with_and_without_tls, |kind| {
@@ -134,6 +137,34 @@ fn a_step_ends_in_time_however_much_the_other_side_says() {
         let said = probe(&format!("mqtt://{address}"), &["--timeout", "1"]);
         assert_eq!(said["cause"]["code"], "no-answer", "{said:#}");
     }
+}
+
+/// A lid that is closed while it waits, or Ctrl-Z and `fg`: Linux ends its read then, and that is no answer.
+#[test]
+fn who_is_stopped_for_a_while_waits_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("mqtt://{address}");
+    let child = Cmd::new(["probe", &url, "--timeout", "60", "--format", "json"]).spawn();
+    // The first connection only sees whether there is one.
+    drop(listener.accept().unwrap());
+    let (mut stream, _) = listener.accept().unwrap();
+    assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
+    let pid = Pid::from_child(&child);
+    let stat = format!("/proc/{}/stat", child.id());
+    let comes_to = |state: &str| {
+        let is = || fs::read_to_string(&stat).unwrap().contains(&format!(") {state} ")).then_some(());
+        assert!(wait_for(is).is_some(), "never {state}");
+    };
+    comes_to("S");
+    kill_process(pid, Signal::STOP).unwrap();
+    comes_to("T");
+    kill_process(pid, Signal::CONT).unwrap();
+    comes_to("S");
+    // CONNACK and PINGRESP.
+    stream.write_all(b"\x20\x03\0\0\0\xd0\0").unwrap();
+    let outcome = Outcome::of(child);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
 }
 
 #[test]

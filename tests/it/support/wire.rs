@@ -116,6 +116,8 @@ impl Wire {
                 Stream::Unix(_) | Stream::Tcp(_) => Err(e),
             },
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
+            // A machine that was suspended meanwhile (signal(7)).
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.read_below(deadline),
             // Brokers end TLS without close_notify; a reset is an end as well.
             Err(e)
                 if matches!(
