@@ -74,12 +74,15 @@ impl Live {
         self.claim.address()
     }
 
-    /// Enters a user with the broker's own tool.
+    /// Enters a user with the broker's own tool; for the kind of hash see `Fleet::password`.
     pub(crate) fn user(&self, name: &str, password: &str) {
         let tool = self.kind.program("mosquitto_passwd");
         run_script(
             self.home.dir(),
-            &format!("touch passwd; chmod 640 passwd; {} -b passwd {name} {password}", tool.display()),
+            &format!(
+                "touch passwd; chmod 640 passwd; {} -H sha512-pbkdf2 -I 101 -b passwd {name} {password}",
+                tool.display()
+            ),
         );
     }
 

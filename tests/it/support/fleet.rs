@@ -1,7 +1,7 @@
 //! The files of a guarded broker, as people would have written them.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -75,18 +75,18 @@ impl Fleet {
         fleet
     }
 
-    /// Enters a password into `passwd` with the broker's own `mosquitto_passwd`.
+    /// Enters a password into `passwd` with the broker's own `mosquitto_passwd`, as that of 2.0 does by itself.
+    ///
+    /// The default of 2.1 is argon2id, which has to fit into `hash_budget`: on a machine that is slow at that moment the
+    /// plugin refuses for now, as it should. Tests of slow hashes make theirs, and `tests/cases` has those of 2.1.
     #[track_caller]
     pub(crate) fn password(&self, kind: Kind, name: &str, password: &str) {
         let path = self.path("passwd");
         if !path.exists() {
             self.write("passwd", "");
         }
-        // An emulator takes so long for argon2, the default of 2.1, that the plugin refuses for now.
-        let quick = env::var_os("CITRONELLA_QUICK_HASHES").map(|_| ["-H", "sha512-pbkdf2", "-I", "101"]);
         let output = Command::new(kind.program("mosquitto_passwd"))
-            .args(quick.into_iter().flatten())
-            .arg("-b")
+            .args(["-H", "sha512-pbkdf2", "-I", "101", "-b"])
             .arg(&path)
             .args([name, password])
             .output()
