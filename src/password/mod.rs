@@ -249,6 +249,12 @@ impl PasswordHash {
             ),
         }
     }
+
+    /// What no other password's hash has, as it is in memory.
+    #[must_use]
+    pub fn salt_and_digest(&self) -> [&[u8]; 2] {
+        [&self.salt, &self.hash]
+    }
 }
 
 impl fmt::Debug for PasswordHash {

@@ -117,7 +117,7 @@ impl Waiting {
     /// The question, if these credentials are not asked about already.
     pub(super) fn postpone(&self, question: Question) -> Option<Question> {
         let Applicant { username, peer, .. } = &question.applicant;
-        let who = (username, peer, question.password(), question.hash.to_text());
+        let who = (username, peer, question.password(), &question.hash);
         let mark = self.secret.hash_one(who);
         locked(&self.postponed).insert(mark).then(|| Question { mark: Some(mark), ..question })
     }
