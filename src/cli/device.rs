@@ -20,6 +20,7 @@ use super::{
 };
 use view::{Table, View, roles, view};
 
+mod edit;
 mod export;
 mod import;
 mod sheet;
@@ -68,6 +69,15 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  citronella device set gw-7 --role gateway --role sensor\n  citronella device set gw-7 --attr site=milan --auth both"
     )]
     Set(Set),
+    /// Open the registry in an editor, and put what was written in force once it is free of mistakes
+    ///
+    /// A copy is edited, as visudo does; the registry is replaced in one step, unless somebody else has changed it
+    /// meanwhile. SUDO_EDITOR, VISUAL or EDITOR names the editor.
+    #[command(after_help = "Examples:\n  citronella device edit\n  sudo EDITOR=nano citronella device edit")]
+    Edit {
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Refuse a device, and end its sessions
     #[command(after_help = "Example:\n  citronella device disable thunder10")]
     Disable(Of),
@@ -78,6 +88,8 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  citronella device quarantine thunder10")]
     Quarantine(Of),
     /// Refuse a device for ever; its name stays taken
+    ///
+    /// So nobody who has a certificate of that name comes back with it. `device edit` takes a device out altogether.
     #[command(after_help = "Example:\n  citronella device retire thunder10")]
     Retire(Of),
 }
@@ -163,6 +175,7 @@ pub(crate) fn run(world: &World, output: &Output, verb: Verb) -> Answer {
         Verb::List { state, role } => list(world, output, state, role.as_deref()),
         Verb::Show { name } => show(world, output, &name),
         Verb::Set(set) => self::set(world, output, &set),
+        Verb::Edit { wait } => edit::edit(world, output, &wait),
         Verb::Disable(of) => set_state(world, output, &of, State::Disabled),
         Verb::Enable(of) => set_state(world, output, &of, State::Active),
         Verb::Quarantine(of) => set_state(world, output, &of, State::Quarantined),
@@ -328,7 +341,7 @@ fn set_state(world: &World, output: &Output, Of { name, wait }: &Of, state: Stat
     if snapshot.device(name).is_some_and(|device| device.state() == State::Retired) && state != State::Retired
     {
         return Err(Failure::new(format!("device `{name}` is retired, for ever"))
-            .help("register a device of another name; an editor can still change devices.toml"));
+            .help("register a device of another name; `citronella device edit` can still change it"));
     }
     let change = Change::begin();
     registry::change(world, |editor| editor.set_state(name, state))?;

@@ -73,6 +73,7 @@ fn every_verb_prints_one_line_of_json_and_nothing_else() {
         (&["device", "list"], ""),
         (&["device", "show", "lamp"], ""),
         (&["device", "set", "lamp", "--attr", "a=b"], ""),
+        (&["device", "edit"], ""),
         (&["device", "disable", "lamp"], ""),
         (&["device", "enable", "lamp"], ""),
         (&["device", "retire", "b"], ""),
@@ -87,7 +88,8 @@ fn every_verb_prints_one_line_of_json_and_nothing_else() {
         (&["explain", "lamp", "publish", "x"], ""),
         (&["uninstall", "--yes", "--mosquitto-conf", "mosquitto.conf"], ""),
     ] {
-        let outcome = home.cmd(&[&["--format", "json"], arguments].concat()).stdin(stdin).run();
+        let command = home.cmd(&[&["--format", "json"], arguments].concat()).env("EDITOR", "true");
+        let outcome = command.stdin(stdin).run();
         assert!(matches!(outcome.status, Some(0 | 1)), "{arguments:?}: {outcome:?}");
         assert_eq!(outcome.stderr, "", "{arguments:?}");
         assert_eq!(outcome.stdout.lines().count(), 1, "{arguments:?}: {outcome:?}");

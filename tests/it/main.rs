@@ -58,6 +58,7 @@ mod cli_check_installed;
 mod cli_check_warnings;
 mod cli_confirm;
 mod cli_device;
+mod cli_device_edit;
 mod cli_device_import;
 mod cli_device_import_again;
 mod cli_diff;
