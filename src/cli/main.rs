@@ -39,6 +39,7 @@ mod span;
 mod status;
 mod test;
 mod uninstall;
+mod unknown_verb;
 mod world;
 
 use output::{Failure, Outcome, Output};
@@ -91,7 +92,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let matches = with_exit_status(Arguments::command()).get_matches();
+    let mut command = with_exit_status(Arguments::command());
+    let matches = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .unwrap_or_else(|error| unknown_verb::with_tip(error, &command).exit());
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let output = Output::new(&arguments.output);
     let typed = matches.value_source("config") == Some(ValueSource::CommandLine);

@@ -43,7 +43,7 @@ pub fn judge(path: &Path, metadata: &Metadata, holds: Holds, user: u32) -> Vec<D
     }
     if holds == Holds::Hashes && metadata.mode() & 0o004 != 0 {
         found.push(
-            Diagnostic::general(format!("`{shown}` holds password hashes and everybody can read it"))
+            Diagnostic::general(format!("`{shown}` may hold password hashes and everybody can read it"))
                 .warns(Code::WorldReadable)
                 .help(line("chmod o-rwx", path)),
         );

@@ -1,6 +1,6 @@
 //! Why a conversation went no further.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use rustls::AlertDescription;
 
@@ -24,6 +24,16 @@ pub struct Cause {
 impl Cause {
     pub(super) fn new(code: &'static str, message: impl Into<String>, observed: impl Into<String>) -> Self {
         Self { code, message: message.into(), observed: observed.into(), help: Vec::new(), alert: None }
+    }
+
+    /// The other side took the connection and then said nothing for as long as `timeout`.
+    pub(super) fn silence(timeout: Duration, observed: impl Into<String>) -> Self {
+        let message = match timeout.as_secs() {
+            1 => "no answer within a second".to_owned(),
+            seconds => format!("no answer within {seconds} seconds"),
+        };
+        Self::new("no-answer", message, observed)
+            .help("is the port really one for MQTT? Is the broker overloaded?")
     }
 
     /// The same with one more step.

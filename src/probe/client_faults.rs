@@ -1,10 +1,8 @@
 //! Why a broker would not go on with a client: its alerts, its CONNACK, its answers.
 
-use std::io;
-
 use rustls::AlertDescription;
 
-use super::{Cause, Question, tls};
+use super::{Cause, Question, patience::is_late, tls};
 use crate::{diag::shell_word, doctor::Cert, mqtt::MqttError};
 
 const LOG: &str = "the broker's log has the reason, in a line that begins with `citronella:` if Citronella guards it: sudo tail /var/log/mosquitto/mosquitto.log";
@@ -149,16 +147,8 @@ pub(super) fn closed(question: &Question, error: &MqttError) -> Cause {
         if let Some(alert) = tls::alert(error) {
             return Cause { alert: Some(alert), ..other(observed) };
         }
-        if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {
-            return Cause::new(
-                "no-answer",
-                match question.timeout.as_secs() {
-                    1 => "no answer within a second".to_owned(),
-                    seconds => format!("no answer within {seconds} seconds"),
-                },
-                observed,
-            )
-            .help("is the port really one for MQTT? Is the broker overloaded?");
+        if is_late(error) {
+            return Cause::silence(question.timeout, observed);
         }
     }
     if let MqttError::Malformed(_) = error {

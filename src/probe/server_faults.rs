@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::{Cause, Question, Target, tls};
+use super::{Cause, Question, Target, patience::is_late, tls};
 use crate::{diag::shell_word, doctor::Cert};
 
 const DOCTOR: &str = "on the broker's machine: sudo citronella doctor";
@@ -57,6 +57,9 @@ pub(super) fn no_tls(question: &Question, address: SocketAddr, error: Option<&io
         return Cause::new("no-tls", format!("port {} speaks MQTT without TLS", plain.port), observed)
             .help(format!("without encryption, passwords for all to read: citronella probe {plain}"))
             .help("TLS is usually on port 8883; `sudo citronella init` opens it");
+    }
+    if error.is_some_and(is_late) {
+        return Cause::silence(question.timeout, observed);
     }
     Cause::new(
         "no-tls",

@@ -72,9 +72,11 @@ fn another_program_on_the_port_and_silence_are_told_apart() {
     let said = probe(&format!("mqtt://{ssh}"), &["--timeout", "2"]);
     assert_eq!(said["cause"]["code"], "no-mqtt", "{said:#}");
     let silent = port_that_says(b"");
-    let said = probe(&format!("mqtt://{silent}"), &["--timeout", "1"]);
-    assert_eq!(said["cause"]["code"], "no-answer", "{said:#}");
-    assert!(said["cause"]["message"].as_str().unwrap().contains("within a second"), "{said:#}");
+    for scheme in ["mqtt", "mqtts"] {
+        let said = probe(&format!("{scheme}://{silent}"), &["--timeout", "1"]);
+        assert_eq!(said["cause"]["code"], "no-answer", "{said:#}");
+        assert!(said["cause"]["message"].as_str().unwrap().contains("within a second"), "{said:#}");
+    }
 }
 
 /// What brokers seldom say, byte by byte. SOURCE: MQTT 5.0 section 3.2, MQTT 3.1.1 section 3.2.
