@@ -281,3 +281,6 @@ fn first_slot(text: &[u8], count: usize) -> usize {
     let hash = hash_level(text);
     usize::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).unwrap_or_default() & (count - 1)
 }
+
+#[cfg(test)]
+mod tests;

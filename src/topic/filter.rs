@@ -1,7 +1,5 @@
 //! Topic filters, shared subscriptions included.
 
-use std::fmt;
-
 use super::{MAX_LEVELS, MAX_TOPIC_BYTES, Name, SHARE, TopicError};
 
 /// What a client subscribes to: a filter, or `$share/GROUP/FILTER`.
@@ -93,12 +91,6 @@ impl<'t> Filter<'t> {
             }
         }
         asked.next().is_none()
-    }
-}
-
-impl fmt::Display for Filter<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
     }
 }
 

@@ -169,3 +169,18 @@ fn the_same_rules_are_the_same_wherever_they_are_written() {
         assert!(!index.is_same(&compile(change)));
     }
 }
+
+#[test]
+fn who_speaks_of_the_client_id_says_so() {
+    for (templates, reads) in [
+        (&["a/{clientid}/b", "c"][..], true),
+        (&["a/{device}/b", "c/#"], false),
+        (&["clientid", "a/{clientid}/{device}"], true),
+        (&["a/+"], false),
+        (&[], false),
+    ] {
+        for index in [Index::compile(&[block(templates)]), Index::compile_tree(&[block(templates)])] {
+            assert_eq!(index.reads_client_id(), reads, "{templates:?} {:?}", index.form);
+        }
+    }
+}

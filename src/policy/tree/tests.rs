@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use super::*;
 use crate::{
@@ -38,10 +38,12 @@ fn a_thousand_children_are_told_apart() {
     let names: Vec<String> = (0..1_000).map(|number| format!("{number}/{}/#", number * 7)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let index = Tree::compile(&[block(&names)]);
-    let child = index.literal(ROOT, b"13").unwrap();
-    assert!(index.literal(child, b"91").is_some());
-    assert!(index.literal(child, b"92").is_none());
-    assert!(index.literal(ROOT, b"1000").is_none());
+    for number in 0..1_000 {
+        let child = index.literal(ROOT, number.to_string().as_bytes()).unwrap();
+        assert!(index.literal(child, (number * 7).to_string().as_bytes()).is_some(), "{number}");
+        assert!(index.literal(child, (number * 7 + 1).to_string().as_bytes()).is_none(), "{number}");
+        assert!(index.literal(ROOT, (number + 1_000).to_string().as_bytes()).is_none(), "{number}");
+    }
     let (root, next) = index.node(ROOT).unwrap();
     assert_eq!(index.literals(root, next).count(), 1_000);
 }
@@ -49,4 +51,27 @@ fn a_thousand_children_are_told_apart() {
 #[test]
 fn no_rules_are_a_tree_too() {
     assert_eq!(Tree::compile(&[]).node_count(), 1);
+}
+
+/// A search goes on from where it begins until it meets a free slot.
+#[test]
+fn searches_begin_all_over_the_table() {
+    let begins =
+        |parent, level: u32| slot_of(parent, hash_level(level.to_string().as_bytes()), u64::BITS - 11);
+    let of_one: HashSet<usize> = (0..1_000).map(|level| begins(7, level)).collect();
+    let of_one_text: HashSet<usize> = (0..1_000).map(|parent| begins(parent, 7)).collect();
+    let of_few: HashSet<usize> = (0..1_000).map(|number| begins(number / 30, number % 30)).collect();
+    // By chance it would be 791 of 2,048.
+    for found in [of_one, of_one_text, of_few] {
+        assert!(found.len() > 700, "{}", found.len());
+    }
+}
+
+#[test]
+fn its_tables_are_counted_whole() {
+    let index = Tree::compile(&[block(&["a/{device}/b", "c/+", "c/d/#", "e/f", "e/g"])]);
+    let nodes = 32 * index.nodes.len();
+    let others = 8 * index.ends.len() + 12 * index.holes.len() + 4 * index.slots.len() + index.texts.len();
+    assert_eq!(index.table_bytes(), nodes + others + index.literals.table_bytes());
+    assert!(index.literals.table_bytes() > 6);
 }

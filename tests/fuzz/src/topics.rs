@@ -30,7 +30,7 @@ fn filter(text: &str) {
     let read = Filter::parse(text);
     assert_eq!(read.is_ok(), model::allows(&[], &nobody(), (Action::Unsubscribe, text), false), "{read:?}");
     let Ok(filter) = read else { return };
-    assert_eq!((filter.as_str(), filter.to_string()), (text, text.to_owned()));
+    assert_eq!(filter.as_str(), text);
     assert_eq!(filter.levels().collect::<Vec<_>>().join("/"), filter.plain());
     match filter.group() {
         Some(group) => assert_eq!(format!("$share/{group}/{}", filter.plain()), text),
@@ -90,7 +90,7 @@ fn matching(filter: &str, name: &str) {
     }
     let rule = model::Rule { allow: true, about: &[Action::Publish], filter: filter.plain().to_owned() };
     let judged = model::allows(&[rule], &nobody(), (Action::Publish, name.as_str()), false);
-    assert_eq!(filter.matches(name), judged, "{filter} {name}");
+    assert_eq!(filter.matches(name), judged, "{} {name}", filter.as_str());
 }
 
 fn nobody() -> model::Client {
