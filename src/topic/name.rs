@@ -1,7 +1,5 @@
 //! Topic names, read in one pass.
 
-use std::fmt;
-
 use super::{MAX_LEVELS, MAX_TOPIC_BYTES, SHARE, TopicError};
 
 /// The topic of a message: 1 to [`MAX_TOPIC_BYTES`] bytes, at most [`MAX_LEVELS`] levels, no wildcards.
@@ -33,12 +31,6 @@ impl<'t> Name<'t> {
     /// Its levels; `/` has two empty ones.
     pub fn levels(self) -> impl Iterator<Item = &'t str> {
         self.0.split('/')
-    }
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
     }
 }
 
@@ -129,17 +121,15 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Times a byte: that byte eight times.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// The `rest` of `text` behind its last whole word, one to seven bytes; bytes beyond its end are 255.
+/// The `rest` of `text` behind its last whole word, one to seven bytes; bytes beyond its end are 0.
 #[inline]
 fn last_word(text: &[u8], rest: &[u8]) -> u64 {
     match text.last_chunk() {
         Some(last) => {
             let unused = u64::BITS - 8 * u32::try_from(rest.len() % WORD).unwrap_or_default();
-            // At least one byte is left, so that nothing is shifted by all bits.
             u64::from_le_bytes(*last).checked_shr(unused).unwrap_or_default()
-                | !(u64::MAX >> (unused % u64::BITS))
         }
-        None => rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte)),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 
@@ -277,6 +267,9 @@ mod tests {
                     [(b'+', TopicError::Wildcard), (b'#', TopicError::Wildcard), (0, TopicError::Nul)]
                 {
                     assert_eq!(Name::parse(&with(byte)), Err(error), "{at} of {length}");
+                    // One more does not take the first away.
+                    let two = with(byte) + "+";
+                    assert!(Name::parse(&two).is_err(), "{at} of {length}");
                 }
                 for byte in 0..0x80 {
                     let name = Name::parse(&with(byte)).map(|_| ());

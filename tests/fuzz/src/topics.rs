@@ -20,7 +20,7 @@ pub fn check(text: &str) {
 
 fn name(text: &str) {
     let Ok(name) = Name::parse(text) else { return };
-    assert_eq!((name.as_str(), name.to_string()), (text, text.to_owned()));
+    assert_eq!(name.as_str(), text);
     assert_eq!(name.levels().collect::<Vec<_>>().join("/"), text);
     let filter = Filter::parse(text).unwrap_or_else(|error| panic!("a name but no filter: {error}"));
     assert!(filter.matches(name) && !filter.is_wild() && filter.group().is_none(), "{text:?}");
@@ -90,7 +90,7 @@ fn matching(filter: &str, name: &str) {
     }
     let rule = model::Rule { allow: true, about: &[Action::Publish], filter: filter.plain().to_owned() };
     let judged = model::allows(&[rule], &nobody(), (Action::Publish, name.as_str()), false);
-    assert_eq!(filter.matches(name), judged, "{} {name}", filter.as_str());
+    assert_eq!(filter.matches(name), judged, "{filter:?} {name:?}");
 }
 
 fn nobody() -> model::Client {
