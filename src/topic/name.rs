@@ -289,6 +289,7 @@ mod tests {
                 assert_eq!(levels(&beside), [at, length - at - 1]);
                 assert!(same(&text(b'a'), &text(b'a')) && !same(&text(b'a'), &text(b'b')));
                 assert!(!same(&text(b'x'), &text(b'x')[1..]));
+                assert_ne!(hash_level(&text(b'a')), hash_level(&text(b'b')), "{at} of {length}");
                 for byte in 0..=255 {
                     let plain = matches!(byte, b'-' | b'.' | b'0'..=b'~');
                     assert_eq!(is_plain(&text(byte)), plain, "{byte} at {at} of {length}");
