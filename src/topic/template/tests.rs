@@ -87,6 +87,9 @@ fn mistakes_point_at_their_bytes() {
     ] {
         assert_eq!(blamed(text), (kind, bytes), "{text}");
     }
+    let long = "a".repeat(MAX_TOPIC_BYTES);
+    assert!(Template::parse(&long).is_ok());
+    assert_eq!(blamed(&(long + "a")).0, Kind::Topic(TopicError::TooLong));
     let deep = "a/".repeat(MAX_LEVELS) + "b";
     assert_eq!(blamed(&deep), (Kind::Topic(TopicError::TooDeep), "b"));
 }
@@ -96,6 +99,8 @@ fn typing_mistakes_get_a_remedy() {
     let help = |text| Template::parse(text).unwrap_err().help().unwrap();
     assert_eq!(help("{Device}"), "did you mean `{device}`?");
     assert_eq!(help("{client_id}"), "did you mean `{clientid}`?");
+    assert_eq!(help("{user-name}"), "did you mean `{username}`?");
+    assert_eq!(help("{attribute}"), "did you mean `{attr.NAME}`?");
     assert_eq!(
         help("{foo}"),
         "known are `{device}`, `{username}`, `{clientid}` and `{attr.NAME}`; braces in a topic are doubled: `{{foo}}`"
