@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     Answer, cert, check,
     confirm::{Change, Confirmed, Wait},
+    lack,
     output::{Failure, Outcome, Output},
     registry, shell,
     world::World,
@@ -212,10 +213,17 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
                 || found.name() != &name
                 || !is_begun(found, &snapshot, &device, &world.authority()?) =>
         {
-            return Err(registry::exists(found.name().as_str()));
+            return Err(match found.state() {
+                State::Retired => Failure::new(format!("device `{name}` is retired, and its name stays taken"))
+                    .help("register a device of another name; `citronella device edit` takes this one out altogether"),
+                State::Active | State::Disabled | State::Quarantined => {
+                    registry::exists(found.name().as_str())
+                }
+            });
         }
         found => found.is_some(),
     };
+    registry::check_roles(&snapshot, &device.roles)?;
     drop(snapshot);
     if !interrupted {
         name.check_new().map_err(|error| {
@@ -230,12 +238,13 @@ fn add(world: &World, output: &Output, add: Add) -> Answer {
         let change = Change::begin();
         registry::add(world, &name, &device)?;
         output.say(&format_args!("{name} is registered, without a certificate"));
-        let next = format!(
-            "give it a password: {} password generate {}",
-            world.command(),
-            shell::name(name.as_str())
-        );
         let snapshot = check::load(world)?;
+        // Without a certificate a password is the way, unless one was asked for.
+        let (what, verb) = match device.auth {
+            Auth::Certificate => ("certificate", "cert issue"),
+            Auth::Any | Auth::Password | Auth::Both => ("password", "password generate"),
+        };
+        let next = format!("give it a {what}: {} {verb} {}", world.command(), shell::name(name.as_str()));
         let broker = change.confirm(world, &snapshot, certificate.wait());
         let changed = Changed { view: view(&snapshot, name.as_str())?, broker };
         output.result(&next, &changed)?;
@@ -285,6 +294,9 @@ fn set(world: &World, output: &Output, set: &Set) -> Answer {
     {
         return Err(Failure::new("nothing to set").help("see `citronella device set --help`"));
     }
+    if !properties.roles.is_empty() {
+        registry::check_roles(&check::load(world)?, &properties.roles)?;
+    }
     let change = Change::begin();
     registry::change(world, |editor| {
         if !properties.roles.is_empty() {
@@ -304,6 +316,7 @@ fn set(world: &World, output: &Output, set: &Set) -> Answer {
     let snapshot = check::load(world)?;
     let changed = Changed { view: view(&snapshot, name)?, broker: change.confirm(world, &snapshot, wait) };
     output.result(&set.sentence(), &changed)?;
+    lack::warn(world, output, snapshot.device(name));
     Ok(changed.broker.tell(output))
 }
 

@@ -164,6 +164,9 @@ impl fmt::Display for Shown<'_> {
         for listener in &setup.listeners {
             writeln!(f, "  {}", Door::of(listener))?;
         }
+        if !setup.has_guard() {
+            writeln!(f, "  not guarded: no line loads Citronella (`sudo citronella init` writes it)")?;
+        }
         let fixable = self.found.findings.iter().filter(|found| found.fix.is_some()).count();
         if fixable > 0 {
             writeln!(

@@ -10,7 +10,7 @@ mod who;
 pub(crate) use answer::Answer;
 
 use super::{
-    Answer as Ended,
+    Answer as Ended, lack,
     output::{Failure, Output},
     world::World,
 };
@@ -148,5 +148,6 @@ pub(crate) fn run(world: &World, output: &Output, arguments: &Arguments) -> Ende
         topic,
     };
     output.advised((answer.outcome(), answer.help.as_deref()), &decision, &answer)?;
+    lack::warn(world, output, snapshot.device(device));
     Ok(answer.outcome())
 }

@@ -379,10 +379,12 @@ fn start_with(files: &Files, config: &Path, text: &str) -> Result<Wrote, Failure
     files.create(config, text.as_bytes(), Mode::Shared)
 }
 
-/// Where the settings say that the plugin writes; nothing if they cannot be read.
+/// Where the settings say that the plugin writes, also if they have mistakes elsewhere; nothing if they do not say it and
+/// cannot be used.
 pub(crate) fn kept_state_directory(config: &Path) -> Option<PathBuf> {
     let text = citronella::fs::read(config, citronella::fs::MAX_FILE_BYTES).ok()?;
     let mut report = Report::new();
     let settings = config::parse(config, &text.text, &mut report).settings;
-    (!report.has_errors()).then_some(settings.state_directory)
+    let said = settings.state_directory != Path::new(STATE_DIRECTORY);
+    (said || !report.has_errors()).then_some(settings.state_directory)
 }

@@ -24,6 +24,7 @@ mod held;
 mod import;
 mod init;
 mod input;
+mod lack;
 mod noted;
 mod output;
 #[cfg(test)]

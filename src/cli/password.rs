@@ -6,12 +6,14 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use citronella::{
     password::{self, PasswordHash},
     registry::Certificates,
+    snapshot::Snapshot,
 };
 use serde::Serialize;
 
 use super::{
     Answer, cert, check,
     confirm::{Change, Confirmed, Wait},
+    lack,
     noted::Doors,
     output::{Failure, Outcome, Output},
     passphrase, registry, shell,
@@ -89,21 +91,23 @@ fn set(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer {
     let hash = PasswordHash::new_argon2id(password.expose())?;
     let change = Change::begin();
     store(world, output, device, (&hash, false))?;
-    let broker = change.confirm(world, &check::load(world)?, wait);
+    let snapshot = check::load(world)?;
+    let broker = change.confirm(world, &snapshot, wait);
     let outcome = broker.tell(output);
     let changed = Changed { device, password: None, broker: Some(broker) };
     output.result(&format_args!("{device} has a password"), &changed)?;
-    tell_where(world, output, device)?;
+    tell_where(world, output, &snapshot, device);
     Ok(outcome)
 }
 
 /// Where who holds a password and no certificate comes in, as far as that is known.
-fn tell_where(world: &World, output: &Output, device: &str) -> Result<(), Failure> {
-    let has_certificate =
-        check::load(world)?.device(device).is_some_and(|found| match found.certificates() {
-            Certificates::Any => true,
-            Certificates::Listed(listed) => !listed.is_empty(),
-        });
+fn tell_where(world: &World, output: &Output, snapshot: &Snapshot, device: &str) {
+    let found = snapshot.device(device);
+    let has_certificate = found.is_some_and(|found| match found.certificates() {
+        Certificates::Any => true,
+        Certificates::Listed(listed) => !listed.is_empty(),
+    });
+    lack::warn(world, output, found);
     let doors = Doors::of(world);
     match (doors.for_passwords(), doors.for_certificates()) {
         _ if has_certificate => {}
@@ -119,7 +123,6 @@ fn tell_where(world: &World, output: &Output, device: &str) -> Result<(), Failur
         )),
         (None, None) => {}
     }
-    Ok(())
 }
 
 fn generate(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer {
@@ -130,8 +133,9 @@ fn generate(world: &World, output: &Output, device: &str, wait: &Wait) -> Answer
     let text = String::from_utf8_lossy(generated.text.expose());
     output.say(&format_args!("{device} has a password, shown this once"));
     output.result(&text, &Changed { device, password: Some(&text), broker: None })?;
-    tell_where(world, output, device)?;
-    Ok(change.confirm(world, &check::load(world)?, wait).tell(output))
+    let snapshot = check::load(world)?;
+    tell_where(world, output, &snapshot, device);
+    Ok(change.confirm(world, &snapshot, wait).tell(output))
 }
 
 fn store(

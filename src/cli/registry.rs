@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use citronella::{
+    config::suggestion,
     ident::DeviceName,
     policy::{Index, Request},
     registry::{
@@ -83,6 +84,17 @@ pub(crate) fn exists(name: &str) -> Failure {
          names that differ in capital letters only are the same name",
         word = shell::name(name)
     ))
+}
+
+/// Whether the settings have these roles: told before a file that does not speak of them yet is blamed.
+pub(crate) fn check_roles(snapshot: &Snapshot, roles: &[String]) -> Result<(), Failure> {
+    let known: Vec<&str> = snapshot.roles().names().collect();
+    let Some(unknown) = roles.iter().find(|role| !known.contains(&role.as_str())) else { return Ok(()) };
+    let failure = Failure::new(format!("nothing was changed: no role is called `{unknown}`"));
+    Err(match suggestion(unknown, known) {
+        Some(meant) => failure.help(meant),
+        None => failure.help("a section `[roles.NAME]` in citronella.toml makes one"),
+    })
 }
 
 /// The name of a device that is registered.

@@ -9,8 +9,8 @@ use clap::{
 /// What people say, and the verbs that do it here; the likeliest first.
 const SYNONYMS: [(&[&str], &[&str]); 7] = [
     (&["create", "new", "make", "register"], &["add", "issue", "init", "generate"]),
-    (&["remove", "delete", "rm", "del"], &["retire", "revoke"]),
-    (&["revoke", "block", "ban", "lock"], &["disable", "revoke"]),
+    (&["remove", "delete", "rm", "del"], &["retire", "edit", "revoke"]),
+    (&["revoke", "block", "ban", "lock"], &["disable", "retire", "revoke"]),
     (&["unblock", "unlock"], &["enable"]),
     (&["update", "change", "modify"], &["set", "edit", "renew"]),
     (&["ls"], &["list"]),
@@ -37,12 +37,13 @@ pub(super) fn with_tip(mut error: Error, command: &Command) -> Error {
 /// What the group does under another name, and the verbs of that name in other groups.
 fn meant(command: &Command, group: Option<&Command>, word: &str) -> Vec<String> {
     let others = SYNONYMS.iter().filter(|(words, _)| words.contains(&word)).flat_map(|(_, verbs)| *verbs);
-    let likeliest = |group: &Command| others.clone().find_map(|verb| tip(command, group, verb));
+    let under_another =
+        |group| others.clone().filter_map(|verb| tip(command, group, verb)).collect::<Vec<_>>();
     let groups = || command.get_subcommands().filter(|group| group.has_subcommands());
-    let mut tips: Vec<String> = group.and_then(likeliest).into_iter().collect();
+    let mut tips = group.map(under_another).unwrap_or_default();
     tips.extend(groups().filter_map(|group| tip(command, group, word)));
     if tips.is_empty() {
-        tips.extend(groups().find_map(likeliest));
+        tips = groups().map(under_another).find(|tips| !tips.is_empty()).unwrap_or_default();
     }
     tips
 }
@@ -68,13 +69,16 @@ mod tests {
     #[test]
     fn a_verb_of_another_name_or_group_is_found() {
         for (line, tips) in [
-            ("citronella device remove x", &["citronella device retire"][..]),
-            ("citronella device revoke x", &["citronella device disable", "citronella cert revoke"]),
+            ("citronella device remove x", &["citronella device retire", "citronella device edit"][..]),
+            (
+                "citronella device revoke x",
+                &["citronella device disable", "citronella device retire", "citronella cert revoke"],
+            ),
             ("citronella cert create x", &["citronella cert issue"]),
             ("citronella ca new", &["citronella ca init"]),
             ("citronella list", &["citronella device list", "citronella cert list"]),
             ("citronella add x", &["citronella device add"]),
-            ("citronella --format json delete x", &["citronella device retire"]),
+            ("citronella --format json delete x", &["citronella device retire", "citronella device edit"]),
         ] {
             let told = told(line);
             let found: Vec<&str> = told.lines().filter_map(|line| line.split('`').nth(1)).collect();

@@ -46,7 +46,8 @@ impl World {
 
     /// How this command is typed so that it finds these files again.
     pub(crate) fn command(&self) -> String {
-        if self.config == Path::new(DEFAULT_CONFIG) || std::env::var_os("CITRONELLA_CONFIG").is_some() {
+        let unsaid = std::env::var_os("CITRONELLA_CONFIG").filter(|path| !path.is_empty());
+        if self.config == unsaid.map_or_else(|| PathBuf::from(DEFAULT_CONFIG), PathBuf::from) {
             "citronella".to_owned()
         } else {
             format!("citronella --config {}", shell::path(&self.config))

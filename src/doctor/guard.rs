@@ -19,7 +19,7 @@ impl Exam<'_> {
     pub(super) fn guard(&mut self, citronella: Option<&Path>) {
         let setup = self.setup;
         let all: Vec<&Directive> = setup.every_line().collect();
-        if !all.iter().any(|line| is_ours(line)) {
+        if !setup.has_guard() {
             if let Some(config) = citronella {
                 let message = format!(
                     "{} is there, and the broker does not load the plugin that reads it: nothing is guarded",

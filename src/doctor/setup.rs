@@ -230,6 +230,12 @@ impl Setup {
         self.globals.iter().chain(listeners).chain(bridges)
     }
 
+    /// Whether some line loads our plugin.
+    #[must_use]
+    pub fn has_guard(&self) -> bool {
+        self.every_line().any(is_ours)
+    }
+
     /// A setting that is global, or under `per_listener_settings` the listener's.
     pub(super) fn security<'a>(&'a self, listener: &'a Listener, key: &str) -> Option<&'a Directive> {
         if self.per_listener { listener.get(key) } else { self.globals.iter().rfind(|line| line.key == key) }

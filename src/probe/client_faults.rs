@@ -174,10 +174,16 @@ pub(super) fn ended(question: &Question, topic: &str, error: &MqttError) -> Caus
 }
 
 /// CONNACK with a code that means no. SOURCE: MQTT 5.0 section 3.2.2.2 and 3.1.1 section 3.2.2.3.
-pub(super) fn connack(question: &Question, code: u8) -> Cause {
+pub(super) fn connack(question: &Question, code: u8, certificate_shown: bool) -> Cause {
     let observed = format!("CONNACK with code {code:#04x}");
     let meaning = match code {
-        4 | 5 | 0x86 | 0x87 => return not_authorised(question, observed),
+        4 | 5 | 0x86 | 0x87 => {
+            let not_shown = question.identity.as_ref().filter(|_| !certificate_shown);
+            return match not_shown.filter(|_| question.password.is_none()) {
+                Some(identity) => not_shown_here(question, identity.name(), observed),
+                None => not_authorised(question, observed),
+            };
+        }
         1 | 0x84 => ("mqtt-version", "the broker does not speak MQTT 5.0"),
         2 | 0x85 => ("client-id", "the broker does not accept the client id"),
         3 | 0x88 | 0x89 => {
@@ -242,6 +248,20 @@ fn not_authorised(question: &Question, observed: String) -> Cause {
     cause("not-authorised", format!("TLS was fine, and the broker does not let `{name}` in"))
         .help(format!("is it in the registry, active, and is this certificate one of its own? On the broker's machine: sudo citronella device show {}", shell_word(name)))
         .help(LOG)
+}
+
+/// The device's certificate was not asked for, and nothing else was to be shown.
+fn not_shown_here(question: &Question, name: Option<&str>, observed: String) -> Cause {
+    let name = name.unwrap_or("the device");
+    let port = question.target.port;
+    let why = if question.target.tls { "asks for no certificate" } else { "has no TLS" };
+    Cause::new(
+        "certificate-not-asked",
+        format!("port {port} {why}, so that of `{name}` was not shown, and a password was not given"),
+        observed,
+    )
+    .help("devices with a certificate come in on another port, usually 8883 (8884 is for passwords); on the broker's machine `sudo citronella doctor` lists the ports")
+    .help("with a password: --username NAME --password-file FILE")
 }
 
 /// A message or a subscription was refused.

@@ -217,7 +217,7 @@ fn talk<S: Read + Write>(
         Ok(Connected::Yes(client)) => client,
         Ok(Connected::No(code)) => {
             answer.login = Some(Reply { version, code });
-            return Err(client_faults::connack(question, code));
+            return Err(client_faults::connack(question, code, answer.certificate_shown));
         }
         Err(error) => return Err(client_faults::closed(question, &error)),
     };

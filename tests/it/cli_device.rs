@@ -98,7 +98,7 @@ fn what_cannot_be_added_changes_nothing_and_says_what_can() {
         (&["lamp"], &["`lamp` is there already", "cert issue lamp"]),
         (&["LAMP"], &["`lamp` is there already", "capital letters"]),
         (&["lamp", "--no-certificate"], &["`lamp` is there already"]),
-        (&["old"], &["`old` is there already"]),
+        (&["old"], &["`old` is retired", "its name stays taken"]),
         (&["version"], &["no device can be called `version`"]),
         (&["a/b"], &["cannot contain `/`"]),
         (&["$a"], &["cannot start with `$`"]),
@@ -182,7 +182,7 @@ fn states_change_and_retired_is_for_ever() {
     }
     home.fails(&["device", "enable", "lamp"], &["retired, for ever"]);
     home.fails(&["device", "disable", "lamp"], &["retired, for ever"]);
-    home.fails(&["device", "add", "lamp", "--role", "sensor"], &["there already"]);
+    home.fails(&["device", "add", "lamp", "--role", "sensor"], &["retired", "device edit"]);
     home.fails(&["cert", "issue", "lamp"], &["retired"]);
     home.fails(&["password", "generate", "lamp"], &["retired"]);
     assert_eq!(state(), "retired");

@@ -80,7 +80,10 @@ fn the_exit_status_is_the_answer() {
         let help =
             outcome.stdout.lines().nth(1).is_none_or(|line| status == 1 && line.starts_with("  = help: "));
         assert!(help && outcome.stdout.lines().count() <= 2, "{outcome:?}");
-        assert_eq!(outcome.stderr, "", "{outcome:?}");
+        // Some devices of these files have neither certificate nor password.
+        let said: Vec<&str> = outcome.stderr.lines().collect();
+        assert!(matches!(said[..], [] | [_]), "{outcome:?}");
+        assert!(said.iter().all(|line| line.contains("` cannot connect: ")), "{outcome:?}");
     }
 }
 

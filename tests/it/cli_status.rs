@@ -153,6 +153,9 @@ fn what_is_not_as_it_should_be_is_told_with_what_to_do() {
         "unknown key `rle`",
     ];
     says(&home.run(&["status"]), 1, &parts);
+    // Where the plugin writes is known all the same.
+    home.write("etc/citronella.toml", SETTINGS.to_owned() + "[roles.x]\npublsh = []\n");
+    says(&home.run(&["status"]), 1, &["running for 3 days", "the files cannot be used", "`publsh`"]);
 }
 
 /// Whoever is neither root nor in the broker's group.

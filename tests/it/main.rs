@@ -76,6 +76,7 @@ mod cli_init_in_use;
 mod cli_init_refusals;
 mod cli_init_stopped;
 mod cli_init_undone;
+mod cli_lack;
 mod cli_noted;
 mod cli_password;
 mod cli_password_import;

@@ -332,6 +332,10 @@ broker_test!(a_log_in_that_is_refused_is_explained, |kind| {
     assert!(said["cause"]["help"].to_string().contains("--username NAME"), "{said:#}");
     let wrong = files.join("wrong");
     started.expect("not-authorised", None, &["--username", "phone", "--password-file", text(&wrong)]);
+    // A certificate does not help where none is asked for.
+    let device = started.authority.device("thunder10");
+    let said = started.expect("certificate-not-asked", Some(&device), &[]);
+    assert!(said["cause"]["message"].to_string().contains("`thunder10` was not shown"), "{said:#}");
     let right = files.join("right");
     let said = started.probe(None, &["--username", "phone", "--password-file", text(&right)]);
     assert!(said["cause"].is_null(), "{said:#}");

@@ -24,6 +24,7 @@ use super::options::{HandOver, IssueOptions, warn_of_host};
 use crate::{
     Answer, check,
     confirm::{Change, Confirmed, Wait},
+    lack,
     output::{Failure, Output},
     passphrase::KeyPassphrase,
     registry::{self, NewCertificate},
@@ -268,8 +269,10 @@ impl Delivered {
 
     /// Tells of it, once the broker has in force what the registry says since `change`; or why it has not.
     pub(crate) fn tell(&self, (world, output): (&World, &Output), change: &Change, wait: &Wait) -> Answer {
-        let listed = Listed { delivered: self, broker: change.confirm(world, &check::load(world)?, wait) };
+        let snapshot = check::load(world)?;
+        let listed = Listed { delivered: self, broker: change.confirm(world, &snapshot, wait) };
         output.result(self, &listed)?;
+        lack::warn(world, output, snapshot.device(&self.device));
         Ok(listed.broker.tell(output))
     }
 

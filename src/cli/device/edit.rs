@@ -125,7 +125,8 @@ impl Draft {
                 return Ok(Some(text));
             }
             let failure =
-                Failure::new("nothing was changed: the files could not be used like this").findings(&report);
+                Failure::new("nothing was changed: the files could not be used with what you wrote, of which these are the lines")
+                    .findings(&report);
             if !consent::possible() {
                 return Err(failure);
             }

@@ -11,7 +11,7 @@ use citronella::{
 };
 
 use super::super::cited::{Cited, Warning};
-use crate::shell;
+use crate::{lack::Lack, shell};
 
 /// A certificate that ends in so many days is to be renewed.
 const RENEWAL_DAYS: i64 = 30;
@@ -70,15 +70,12 @@ pub(super) fn warnings(snapshot: &Snapshot, devices: &[&Device], cited: &mut Cit
 
 /// Why the device can never connect, and what to do about it.
 fn trouble(device: &Device, cited: &mut Cited) -> Option<Warning> {
-    let name = device.name();
-    let certificate = match device.certificates() {
-        Certificates::Any => true,
-        Certificates::Listed(listed) => !listed.is_empty(),
-    };
-    let password = device.password().is_some();
-    let too_long = name.as_str().chars().count() > MAX_COMMON_NAME_CHARS;
+    let name = device.name().as_str();
+    let lack = Lack::of(device);
+    let too_long = name.chars().count() > MAX_COMMON_NAME_CHARS;
     let shows_certificate = match device.auth() {
-        Auth::Any => certificate && !password,
+        // Who lacks both can be given a password.
+        Auth::Any => lack.is_none() && device.password().is_none(),
         Auth::Certificate | Auth::Both => true,
         Auth::Password => false,
     };
@@ -89,26 +86,10 @@ fn trouble(device: &Device, cited: &mut Cited) -> Option<Warning> {
         let warning = cited.device(Code::LongName, device, message);
         return Some(warning.help("give it a shorter name, or a password"));
     }
-    let (missing, remedy) = match device.auth() {
-        Auth::Any if !certificate && !password => ("neither a certificate nor a password", "cert issue"),
-        Auth::Certificate | Auth::Both if !certificate => {
-            ("no certificate, which its `auth` asks for", "cert issue")
-        }
-        Auth::Password | Auth::Both if !password => {
-            ("no password, which its `auth` asks for", "password generate")
-        }
-        Auth::Any | Auth::Certificate | Auth::Password | Auth::Both => return None,
-    };
-    let word = shell::name(name.as_str());
-    let help = match (device.auth(), too_long) {
-        (Auth::Any, false) => {
-            format!("`citronella cert issue {word}` or `citronella password generate {word}` gives it one")
-        }
-        (Auth::Any, true) => format!("`citronella password generate {word}` gives it one"),
-        _ => format!("`citronella {remedy} {word}` gives it one"),
-    };
-    let message = format!("`{name}` cannot connect: it has {missing}");
-    Some(cited.device(Code::NoCredentials, device, message).help(help))
+    let lack = lack?;
+    let mended_by = if too_long { Lack::Password } else { lack };
+    let help = mended_by.remedy("citronella", name);
+    Some(cited.device(Code::NoCredentials, device, lack.sentence(name)).help(help))
 }
 
 /// A hash that whoever has a copy of the file tries out quickly.
