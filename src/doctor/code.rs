@@ -98,6 +98,8 @@ codes! {
     NestedInclude = "nested-include",
     /// Certificates that nobody is asked for.
     NoClientCertificate = "no-client-certificate",
+    /// What the broker would ask if no plugin had answered.
+    NoEffect = "no-effect",
     /// A listener that lets nobody in.
     NoWayIn = "no-way-in",
     /// A file for certificates that holds none.

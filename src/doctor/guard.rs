@@ -53,6 +53,14 @@ impl Exam<'_> {
                 self.push(found.at(setup.place(line)));
             }
         }
+        for line in all.iter().filter(|line| !setup.per_listener && has_no_effect(line)) {
+            let message =
+                format!("`{}` has no effect: Citronella decides, and the broker never asks it", line.key);
+            let found = Finding::warning(Code::NoEffect, message)
+                .help("take the line out; who is in a password file can be taken over: sudo citronella password import FILE --add-devices ROLE")
+                .fix(Fix::comment(line));
+            self.push(found.at(setup.place(line)));
+        }
         for listener in &setup.listeners {
             let plugins: Vec<&Directive> = setup.plugins(listener).collect();
             if let Some(ours) = plugins.iter().position(|line| is_ours(line))
@@ -141,4 +149,9 @@ impl Exam<'_> {
         };
         self.push(found.at(self.setup.place(line)));
     }
+}
+
+/// Whether the line is of the broker's own access control, which comes after the plugins. SOURCE: security_default.c.
+fn has_no_effect(line: &Directive) -> bool {
+    matches!(line.key.as_str(), "password_file" | "acl_file")
 }

@@ -262,6 +262,9 @@ fn what_undoes_the_plugin_is_told() {
     assert_eq!(codes(&conf), [""; 0]);
     assert_eq!(codes(&format!("{conf}use_identity_as_username true\n")), ["identity-option"]);
     assert_eq!(codes(&format!("{conf}mount_point house/\n")), ["mount-point"]);
+    home.write("acl", "topic read x\n");
+    let own = format!("{conf}acl_file {}\n", home.path("acl").display());
+    assert_eq!(codes(&own), ["no-effect"]);
     let other = plugin();
     let first =
         format!("plugin {}\n{conf}", other.parent().unwrap().parent().unwrap().join("other.so").display());
