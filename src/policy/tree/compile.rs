@@ -115,7 +115,8 @@ impl Build<'_> {
             self.node(number(next), span);
             next += 1;
         }
-        self.parts.nodes.push(Node { children: number(self.queue.len()), ..self.parts.begin() });
+        // The last node is a leaf, so that nobody asks where its children end.
+        self.parts.nodes.push(self.parts.begin());
     }
 
     /// Makes the node `own` and queues its children.
@@ -192,7 +193,6 @@ impl Parts {
     fn begin(&self) -> Node {
         Node {
             exact: number(self.ends.len()),
-            rest: number(self.ends.len()),
             holes: number(self.holes.len()),
             text: number(self.texts.len()),
             ..Node::default()

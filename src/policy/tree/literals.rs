@@ -141,6 +141,8 @@ fn partition_point(count: usize, before: impl Fn(usize) -> bool) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::policy::{Actions, Effect};
 
@@ -185,5 +187,13 @@ mod tests {
         for (name, rule) in names.iter().zip(0..) {
             assert_eq!(rules(literals.of(name.as_bytes())), [rule], "{name}");
         }
+        assert_eq!(literals.slots.len(), 2_048, "at most half full");
+        let texts: usize = names.iter().map(String::len).sum();
+        assert_eq!(literals.table_bytes(), 1_001 * 8 + 1_000 * 8 + 2_048 * 8 + texts);
+        // Searches begin all over the table: by chance it would be 791 places.
+        let begins = || names.iter().map(|name| literals.first_slot(name.as_bytes()));
+        let places: HashSet<usize> = begins().map(|(slot, _)| slot).collect();
+        let tags: HashSet<u32> = begins().map(|(_, tag)| tag).collect();
+        assert!(places.len() > 700 && tags.len() > 990, "{} {}", places.len(), tags.len());
     }
 }

@@ -46,6 +46,7 @@ fn a_thousand_children_are_told_apart() {
     }
     let (root, next) = index.node(ROOT).unwrap();
     assert_eq!(index.literals(root, next).count(), 1_000);
+    assert_eq!(index.slots.len(), 4_096, "at most half full");
 }
 
 #[test]
