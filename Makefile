@@ -118,8 +118,8 @@ soak: test-deps brokers release ## connects, publishes, reloads and kicks for lo
 	CITRONELLA_PLUGIN='$(abspath $(PLUGIN))' CITRONELLA_SOAK_MINUTES=$(MINUTES) $(CARGO) test --locked --test it -- \
 	  a_broker_that_runs_for_long --nocapture $(SKIP)
 
-mutants: deps brokers ## whether the tests notice changes to the rules' code, 40 minutes (FILES='src/policy/list/*.rs', SHARD=1/20, JOBS=2)
-	@SHARD='$(SHARD)' JOBS='$(JOBS)' tests/mutants/run $(foreach file,$(FILES),'$(file)')
+mutants: deps brokers ## whether the tests notice changes to the rules' code, 40 minutes (FILES='src/policy/list/*.rs', SHARD=1/20, ONLY=REGEX, JOBS=2)
+	@SHARD='$(SHARD)' ONLY='$(ONLY)' JOBS='$(JOBS)' tests/mutants/run $(foreach file,$(FILES),'$(file)')
 
 demo: deps ## the whole story, in a temporary directory (KEEP=1 leaves the broker running)
 	$(CARGO) build --locked

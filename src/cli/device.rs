@@ -361,6 +361,9 @@ fn set_state(world: &World, output: &Output, Of { name, wait }: &Of, state: Stat
     let snapshot = check::load(world)?;
     let changed = Changed { view: view(&snapshot, name)?, broker: change.confirm(world, &snapshot, wait) };
     output.result(&format_args!("{name} is {state}"), &changed)?;
+    if state == State::Quarantined && snapshot.roles().quarantine().is_none() {
+        output.say(&"citronella.toml has no `[roles.quarantine]`, so it may be connected and nothing else");
+    }
     Ok(changed.broker.tell(output))
 }
 

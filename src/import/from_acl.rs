@@ -49,7 +49,7 @@ pub(super) fn draft(
             file: if known { password_name.clone() } else { acl_name.clone() },
             line: person.line,
             message: format!(
-                "`{}` is called `{}` here and must log in so; `renames.toml` may say another name",
+                "`{}` is called `{}` here and must log in so; `renames.toml` may say another name to `citronella import`",
                 person.name, person.device
             ),
             losses: Vec::new(),
@@ -231,7 +231,7 @@ impl<'f> Work<'f> {
         if !self.choices.anonymous {
             for entry in &file.anonymous {
                 let message = format!(
-                    "`{}` is for clients without a user name, who are not admitted; `--anonymous` admits them",
+                    "`{}` is for clients without a user name, who are not admitted; `citronella import --anonymous` admits them",
                     entry.text
                 );
                 self.note((Code::Anonymous, entry.line), message, Vec::new());
@@ -273,11 +273,11 @@ pub(super) fn describe(trouble: Trouble, effect: Effect) -> (Code, &'static str)
     match (trouble, effect) {
         (Trouble::Releases, Effect::Allow) => (
             Code::Placeholder,
-            "is left out: 2.0 and 2.1 read its placeholder differently; `--mosquitto` says which of them is meant",
+            "is left out: 2.0 and 2.1 read its placeholder differently; `citronella import --mosquitto` says which of them is meant",
         ),
         (Trouble::Releases, Effect::Deny) => (
             Code::Placeholder,
-            "denies what either 2.0 or 2.1 takes it for; `--mosquitto` says which of them is meant",
+            "denies what either 2.0 or 2.1 takes it for; `citronella import --mosquitto` says which of them is meant",
         ),
         (Trouble::TwoPlaceholders, Effect::Allow) => {
             (Code::TwoPlaceholders, "is left out: a level here holds one placeholder")

@@ -85,7 +85,7 @@ pub(super) fn draft(
         }
         if renamed {
             let message = format!(
-                "`{}` is called `{device}` here and must log in so; `renames.toml` may say another name",
+                "`{}` is called `{device}` here and must log in so; `renames.toml` may say another name to `citronella import`",
                 client.username
             );
             rules.note((Code::Renamed, client.line), message, Vec::new());

@@ -34,7 +34,10 @@ impl Snapshot {
             }
             State::Quarantined => match decision {
                 Decision::Deny(Denied::NoRule { .. }) => {
-                    Some("the device is quarantined: it has only what `[roles.quarantine]` gives".to_owned())
+                    Some(match self.roles.quarantine() {
+                        Some(_) => "the device is quarantined: it has only what `[roles.quarantine]` gives".to_owned(),
+                        None => "the device is quarantined, and citronella.toml has no `[roles.quarantine]` that gives it anything".to_owned(),
+                    })
                 }
                 decision => decision.help(None),
             },

@@ -47,7 +47,9 @@ impl fmt::Display for Text<'_> {
                 let what = match effect {
                     Effect::LockedOut => "can no longer connect",
                     Effect::Kicked => "closed sessions, for a credential that is accepted no longer",
-                    Effect::Subscriptions => "stored subscriptions that get less or are refused",
+                    Effect::Subscriptions => {
+                        "subscriptions, if they have stored ones, that get less or are refused"
+                    }
                 };
                 writeln!(f, "live: {what}: {}", names(devices))?;
             }

@@ -353,7 +353,7 @@ impl<'f> Rules<'f> {
         let (group, line) = self.file.anonymous_group.as_ref()?;
         if !admitted {
             let message = format!(
-                "clients without a user name had the rights of the group `{group}`; they are not admitted, `--anonymous` admits them"
+                "clients without a user name had the rights of the group `{group}`; they are not admitted, `citronella import --anonymous` admits them"
             );
             self.note((Code::Anonymous, *line), message, Vec::new());
             return None;

@@ -10,7 +10,7 @@ impl Rules<'_> {
     pub(super) fn note_binding(&mut self, client: &Client, id: &str, disabled: bool) {
         let message = if disabled {
             format!(
-                "`{}` may only use the client id `{id}`, which nothing here can say; it is disabled, and `--unbound` admits it with any",
+                "`{}` may only use the client id `{id}`, which nothing here can say; it is disabled, and `citronella import --unbound` admits it with any",
                 client.username
             )
         } else {

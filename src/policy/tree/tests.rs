@@ -60,10 +60,11 @@ fn searches_begin_all_over_the_table() {
     let begins =
         |parent, level: u32| slot_of(parent, hash_level(level.to_string().as_bytes()), u64::BITS - 11);
     let of_one: HashSet<usize> = (0..1_000).map(|level| begins(7, level)).collect();
+    let of_root: HashSet<usize> = (0..1_000).map(|level| begins(ROOT, level)).collect();
     let of_one_text: HashSet<usize> = (0..1_000).map(|parent| begins(parent, 7)).collect();
     let of_few: HashSet<usize> = (0..1_000).map(|number| begins(number / 30, number % 30)).collect();
     // By chance it would be 791 of 2,048.
-    for found in [of_one, of_one_text, of_few] {
+    for found in [of_one, of_root, of_one_text, of_few] {
         assert!(found.len() > 700, "{}", found.len());
     }
 }
