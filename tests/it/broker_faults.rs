@@ -314,7 +314,7 @@ fn a_disk_that_fails_under_a_command_changes_nothing() {
         let add = format!("new-{round}");
         for words in [
             &["device", "disable", "lamp"][..],
-            &["device", "set", "lamp", "--role", "actor"],
+            &["device", "set", "lamp", "--role", "viewer"],
             &["password", "generate", "lamp"],
             &["device", "add", &add],
             &["cert", "renew", "lamp", "--force"],
