@@ -241,7 +241,11 @@ pub fn still_welcome<'s>(snapshot: &'s Snapshot, login: &Login<'_>) -> Result<Ju
         if certificate.name != name {
             return Err(Refused::OtherName { certificate: certificate.name });
         }
-        check_certificate(device, &certificate, login.now)?;
+        match check_certificate(device, &certificate, login.now) {
+            // It was good when the session began.
+            Err(Refused::Expired) if snapshot.settings().on_expiry == OnExpiry::Keep => {}
+            checked => checked?,
+        }
     }
     check_client_id(snapshot, login.client_id, Some(device))?;
     match login.password {

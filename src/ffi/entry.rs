@@ -3,6 +3,7 @@
 use core::{
     ffi::{c_int, c_void},
     slice,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use super::{
@@ -22,6 +23,15 @@ const PLUGIN_VERSION: c_int = 5;
 /// `MOSQ_ERR_INVAL`: what init answers when it fails, and with it the broker's exit status.
 const START_REFUSED: c_int = 3;
 
+/// How many instances there are: one for each `plugin` line.
+static INSTANCES: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether there is no other instance, which could answer for a client that waits for this one: 2.1 finds those who wait
+/// by their client ids alone, whichever listener they came to.
+pub(super) fn is_alone() -> bool {
+    INSTANCES.load(Ordering::Acquire) <= 1
+}
+
 /// What one `plugin` line has loaded; `user_data` points to it. Only ever shared, also between threads.
 pub(super) struct Loaded {
     pub(super) broker: Broker,
@@ -33,6 +43,7 @@ pub(super) struct Loaded {
 impl Loaded {
     /// The calling thread is the broker's loop.
     pub(super) fn new(broker: Broker, plugin: Plugin) -> Self {
+        INSTANCES.fetch_add(1, Ordering::AcqRel);
         Self { broker, plugin, hand: Kept::new() }
     }
 
@@ -41,6 +52,12 @@ impl Loaded {
             || Box::new(self.plugin.hand()),
             |is_loop, hand| body((if is_loop { Thread::Loop } else { Thread::Other }, hand)),
         )
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        INSTANCES.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -296,9 +313,11 @@ pub(super) unsafe extern "C" fn on_tick(_event: c_int, data: *mut c_void, user_d
     // SAFETY: by this function's contract.
     if let Some(loaded @ Loaded { broker, plugin, .. }) = unsafe { loaded(user_data) } {
         let turn = || {
+            // First, because it ends the time in which known sessions are asked about again.
+            let wake = plugin.tick(broker);
             // Without checks, what is in force no longer would be kept for ever.
             loaded.with_hand(|(_, hand)| plugin.settle(broker, hand));
-            plugin.tick(broker)
+            wake
         };
         let tell = |what: &str| plugin.note_panic(broker, None, what);
         let milliseconds = match guarded(tell, "tick", Wake::Soon, turn) {

@@ -73,6 +73,13 @@ impl Sessions {
                     known.shown.push(shown);
                 } else {
                     known.more = true;
+                    // What is left out ends, by its own date, after all that is kept.
+                    let end = |shown: &Shown| shown.certificate.map_or(i64::MAX, |(_, end)| end.0);
+                    if let Some(last) = known.shown.iter_mut().max_by_key(|shown| end(shown))
+                        && end(&shown) < end(last)
+                    {
+                        *last = shown;
+                    }
                 }
             }
         } else {

@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::{
     Broker, Client, Conf, DoorKind, Fleet, Kind, Login, PATIENCE, Packet, Publish, Refused, Version, Will,
-    Wire, answered, not_authorized, wait_for,
+    Wire, answered, not_authorized, plugin_lines, wait_for,
 };
 
 const SETTINGS: &str = "[everyone]\nsubscribe = ['who/{device}']\npubsub = ['to/{device}', 'open']\n";
@@ -170,6 +170,36 @@ broker_test!(an_answer_is_for_the_connection_that_asked, |kind| {
     let mut nobody = knock(&broker, &login("shared", "nobody").password("wrong"));
     assert_eq!(answer(&mut nobody).map(|packet| (packet.kind(), packet.body[1])), Some((CONNACK, 5)));
     assert!(!broker.log().contains("as shared ("), "nobody was ever admitted with that id");
+    drop(busy);
+});
+
+// The broker finds those who wait by their client ids alone, and asks only the plugin of the listener they came to.
+broker_test!(an_answer_of_another_listeners_plugin_is_for_nobody_here, |kind| {
+    if !kind.at_least(2, 1, 0) {
+        return;
+    }
+    let fleet = slow_fleet(kind, SETTINGS, &["phone", "pad", "idle"]);
+    let guard = plugin_lines(&fleet.config());
+    let broker = Broker::conf(kind)
+        .line("per_listener_settings true")
+        .listener("tcp", DoorKind::Tcp, &guard)
+        .listener("two", DoorKind::Tcp, &guard)
+        .start();
+    let knock_at_two = |login: &Login| {
+        let mut wire = Wire::open(&broker.door("two").afar()).unwrap();
+        wire.write(&login.packet()).unwrap();
+        wire
+    };
+    // The second has more to do than the first.
+    let wrong = |number| knock_at_two(&login(&format!("two-{number}"), "idle").password("wrong"));
+    let busy: Vec<Wire> = (0..60).map(wrong).chain(occupy(&broker, 10)).collect();
+    let own = knock(&broker, &login("shared", "pad"));
+    broker.settle();
+    drop(own);
+    broker.settle();
+    let mut wire = knock_at_two(&login("shared", "phone").password("wrong"));
+    let answer = answer(&mut wire).map(|packet| (packet.kind(), packet.body[1]));
+    assert_ne!(answer, Some((CONNACK, 0)), "{}", broker.log());
     drop(busy);
 });
 

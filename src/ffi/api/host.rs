@@ -5,7 +5,7 @@ use std::ffi::CString;
 
 use super::{Broker, bytes, current_thread};
 use crate::{
-    ffi::sys,
+    ffi::{entry::is_alone, sys},
     plugin::{Host, Level},
 };
 
@@ -26,7 +26,7 @@ impl Host for Broker {
     }
 
     fn can_delay(&self) -> bool {
-        self.complete_basic_auth.is_some()
+        self.complete_basic_auth.is_some() && is_alone()
     }
 
     fn complete(&self, client_id: &str, admit: bool) {

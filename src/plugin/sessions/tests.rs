@@ -96,6 +96,18 @@ fn more_credentials_than_are_kept_are_not_forgotten() {
 }
 
 #[test]
+fn of_many_certificates_the_one_that_ends_first_ends_the_sessions() {
+    let (sessions, any) = (Sessions::default(), snapshot("", ANY));
+    for (byte, last) in [(1, 5_000), (2, 6_000), (3, 7_000), (4, 8_000), (5, 2_000), (6, 3_000)] {
+        let shown = certificate(byte, last);
+        assert!(sessions.admit(|| true, ("d", shown)));
+        sessions.expires(login::expiry(&any, ("d", &shown)));
+    }
+    assert!(sessions.expired(&any, UnixSeconds(2_000)).is_empty());
+    assert_eq!(sessions.expired(&any, UnixSeconds(2_001)), ["d"]);
+}
+
+#[test]
 fn an_end_that_is_near_wakes_the_thread_that_sleeps() {
     let near = |last| is_near(UnixSeconds(last), NOW);
     assert_eq!([900, 1_000, 1_005, 1_006, i64::MAX].map(near), [true, true, true, false, false]);
